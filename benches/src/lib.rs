@@ -1,0 +1,1 @@
+//! Figures of every part, each beside the tool it is compared with.

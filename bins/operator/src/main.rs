@@ -1,0 +1,3 @@
+//! The operator process: flags, wiring, exit codes.
+
+fn main() {}

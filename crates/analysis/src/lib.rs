@@ -1,0 +1,1 @@
+//! Measurements, their state machine and verdicts.

@@ -1,0 +1,1 @@
+//! Wire types of the API groups that Sluice reads and writes.

@@ -1,0 +1,1 @@
+//! Normalise, compare, inventory, prune and health of Kubernetes objects.

@@ -1,0 +1,1 @@
+//! Environments, pipelines, file edits and provenance.

@@ -1,0 +1,1 @@
+//! Fetch, read, merge, commit and push Git repositories without a checkout.

@@ -1,0 +1,1 @@
+//! Plain YAML, Handlebars and Jsonnet sources to objects.

@@ -1,0 +1,1 @@
+//! One split of traffic to the objects of each provider.

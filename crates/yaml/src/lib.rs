@@ -1,0 +1,1 @@
+//! YAML with positions, edits in place and an emitter equal to Go's.
