@@ -177,6 +177,8 @@ fn kwok_arguments(kubeconfig: &Path, port: u16) -> Vec<String> {
         format!("--kubeconfig={}", kubeconfig.display()),
         "--manage-all-nodes=true".to_owned(),
         "--node-ip=127.0.0.1".to_owned(),
+        // Room for a million pods; without it there are addresses for 254.
+        "--cidr=10.128.0.0/12".to_owned(),
         format!("--server-address=127.0.0.1:{port}"),
         format!("--config={}", run::root().join("fixtures/control-plane/kwok-stages.yaml").display()),
     ]
