@@ -1,0 +1,3 @@
+//! The promises of the crate, seen from outside.
+
+mod parse;
