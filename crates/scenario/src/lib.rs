@@ -17,6 +17,7 @@
 //! ```
 
 mod compare;
+pub mod embedded;
 mod kubeconfig;
 mod managed_fields;
 mod normalise;

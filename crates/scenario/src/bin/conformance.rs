@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use scenario::{PlayError, Scene, Script, Transcript, Verbs};
+use scenario::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs, embedded};
 
 const USAGE: &str = "usage: conformance record --kubeconfig FILE [NAME...] | check [NAME...] | verbs";
 
@@ -25,6 +25,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["record", "--kubeconfig", kubeconfig, names @ ..] => record(Path::new(kubeconfig), names),
+        ["check", names @ ..] => check(names),
         ["verbs"] => {
             println!("{}", Verbs::of_requests().usage());
             Ok(true)
@@ -86,6 +87,57 @@ fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
+fn check(names: &[&str]) -> Result<bool, String> {
+    let path = folder().join("DEVIATIONS");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut deviations = Deviations::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (mut equal, mut accepted, mut skipped) = (0, 0, 0);
+    let mut different: Vec<(String, Vec<Difference>)> = Vec::new();
+    for script in scripts(names)? {
+        let path = folder().join(format!("{}.out", script.name));
+        let Ok(recorded) = std::fs::read_to_string(&path) else {
+            return Err(format!("{} was never recorded", script.name));
+        };
+        let recorded = Transcript::parse(&recorded).map_err(|error| format!("{}: {error}", path.display()))?;
+        let answered = match embedded::play(&script) {
+            Ok(answered) => answered,
+            Err(embedded::EmbeddedError::NoKubectl) => {
+                skipped += 1;
+                continue;
+            }
+            Err(embedded::EmbeddedError::Play { source: PlayError::Script { source, seen } }) => {
+                println!("{source}");
+                *seen
+            }
+            Err(error) => return Err(format!("{}: {}", script.name, chain(&error))),
+        };
+        let all = scenario::compare(&script.name, &recorded, &answered);
+        let total = all.len();
+        let unexplained: Vec<Difference> = all.into_iter().filter(|one| !deviations.accept(one)).collect();
+        accepted += total - unexplained.len();
+        if unexplained.is_empty() {
+            equal += 1;
+        } else {
+            different.push((script.name.clone(), unexplained));
+        }
+    }
+    let count: usize = different.iter().map(|(_, differences)| differences.len()).sum();
+    for difference in different.iter().flat_map(|(_, differences)| differences) {
+        println!("{difference}");
+    }
+    if names.is_empty() {
+        for deviation in deviations.unused() {
+            println!("note: no difference needs the deviation `{} {}`", deviation.script, deviation.path);
+        }
+    }
+    println!(
+        "{equal} scripts agree, {} do not ({count} differences), {skipped} skipped; {} deviations accept {accepted} differences",
+        different.len(),
+        deviations.len(),
+    );
+    Ok(different.is_empty())
+}
+
 fn write(script: &Script, transcript: &Transcript) -> Result<(), String> {
     let path = folder().join(format!("{}.out", script.name));
     let text = transcript.to_text();
@@ -97,13 +149,18 @@ fn write(script: &Script, transcript: &Transcript) -> Result<(), String> {
     Ok(())
 }
 
-fn explain(error: &PlayError) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(&format!(": {cause}"));
         source = cause.source();
     }
+    text
+}
+
+fn explain(error: &PlayError) -> String {
+    let mut text = chain(error);
     if let PlayError::Script { seen, .. } = error
         && let Some(last) = seen.entries.last()
     {

@@ -1,0 +1,4 @@
+//! What the server answers, behaviour by behaviour.
+
+mod access;
+mod objects;
