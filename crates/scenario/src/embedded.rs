@@ -56,7 +56,9 @@ pub fn play(script: &Script) -> Result<Transcript, EmbeddedError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let epoch = Timestamp::from_second(EPOCH_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
-        let handle = Handle::new(cluster(), Clock::tokio_from(epoch));
+        let cluster = cluster();
+        let has_controllers = !cluster.controller_names().is_empty();
+        let handle = Handle::new(cluster, Clock::tokio_from(epoch));
         let controllers = tokio::spawn({
             let handle = handle.clone();
             async move { handle.drive().await }
@@ -65,6 +67,7 @@ pub fn play(script: &Script) -> Result<Transcript, EmbeddedError> {
             cluster: Arc::new(InProcess::new(handle.service())),
             kubeconfig: None,
             verbs: Verbs::of_requests(),
+            has_controllers,
         };
         let played = play_scene(&scene, script).await;
         controllers.abort();
@@ -87,7 +90,9 @@ fn play_with_listener(script: &Script) -> Result<Transcript, EmbeddedError> {
     let played = runtime.block_on(async {
         #[expect(clippy::disallowed_methods, reason = "programs live in real time, so this cluster does too")]
         let clock = Clock::Read(Arc::new(Timestamp::now));
-        let handle = Handle::new(cluster(), clock);
+        let cluster = cluster();
+        let has_controllers = !cluster.controller_names().is_empty();
+        let handle = Handle::new(cluster, clock);
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let kubeconfig = folder.join("kubeconfig");
         std::fs::write(&kubeconfig, Handle::kubeconfig(listener.local_addr()?))?;
@@ -108,6 +113,7 @@ fn play_with_listener(script: &Script) -> Result<Transcript, EmbeddedError> {
             cluster: Arc::new(InProcess::new(handle.service())),
             kubeconfig: Some(kubeconfig.to_string_lossy().into_owned()),
             verbs: Verbs::of_requests(),
+            has_controllers,
         };
         let played = play_scene(&scene, script).await;
         tasks.iter().for_each(tokio::task::JoinHandle::abort);

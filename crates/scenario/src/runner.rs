@@ -26,6 +26,8 @@ pub struct Scene {
     pub kubeconfig: Option<String>,
     /// The words that scripts may use.
     pub verbs: Verbs,
+    /// Whether controllers run that put something into a new namespace.
+    pub has_controllers: bool,
 }
 
 impl std::fmt::Debug for Scene {
@@ -71,7 +73,7 @@ pub async fn play(scene: &Scene, script: &Script) -> Result<Transcript, PlayErro
     let cluster = scene.cluster.as_ref();
     let namespace = format!("/api/v1/namespaces/{}", script.name);
     remove(cluster, &namespace, script).await?;
-    make_namespace(cluster, script).await?;
+    make_namespace(scene, script).await?;
     let mut stage = Stage::new(Arc::clone(&scene.cluster), &script.name);
     stage.kubeconfig.clone_from(&scene.kubeconfig);
     let played = stage.play(script, &scene.verbs).await;
@@ -100,14 +102,17 @@ async fn remove(cluster: &dyn Transport, address: &str, script: &Script) -> Resu
 }
 
 /// Makes the namespace and waits for what the controllers put into it: lists in scripts would show it by chance.
-async fn make_namespace(cluster: &dyn Transport, script: &Script) -> Result<(), PlayError> {
+async fn make_namespace(scene: &Scene, script: &Script) -> Result<(), PlayError> {
+    let cluster = scene.cluster.as_ref();
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": script.name}});
     let made = status(cluster, Method::POST, "/api/v1/namespaces", Some(body.to_string())).await?;
     if made != StatusCode::CREATED {
         let message = format!("the answer has status {made}");
         return Err(PlayError::Prepare { namespace: script.name.clone(), message });
     }
-    for object in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
+    let furniture: &[&str] =
+        if scene.has_controllers { &["serviceaccounts/default", "configmaps/kube-root-ca.crt"] } else { &[] };
+    for object in furniture {
         let address = format!("/api/v1/namespaces/{}/{object}", script.name);
         if !until(cluster, &address, StatusCode::OK).await? {
             let message = format!("no controller has made {object}");

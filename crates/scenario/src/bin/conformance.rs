@@ -69,6 +69,7 @@ fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
         cluster: Arc::new(connection),
         kubeconfig: Some(kubeconfig.to_string_lossy().into_owned()),
         verbs: Verbs::of_requests(),
+        has_controllers: true,
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
