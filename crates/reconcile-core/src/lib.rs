@@ -20,6 +20,11 @@ mod domain;
 mod event;
 mod exchange;
 mod kind;
+mod patch;
+pub mod promotion;
+pub mod rollout;
+pub mod sync;
+mod time;
 mod view;
 
 pub use action::{

@@ -1,0 +1,4 @@
+//! Decisions played out on a world in memory.
+
+mod play;
+mod rollout;
