@@ -80,9 +80,10 @@ impl KubeWorld<'_> {
                 match self.shared.record.append(rows.clone()).await {
                     Ok(0) => Ok(Stored::Unchanged),
                     Ok(_) => Ok(Stored::Asked),
-                    Err(error) => {
-                        Err(ActError::Unavailable { target: format!("the record of {target}"), message: error.to_string() })
-                    }
+                    Err(error) => Err(ActError::Unavailable {
+                        target: format!("the record of {target}"),
+                        message: error.to_string(),
+                    }),
                 }
             }
         }
@@ -150,7 +151,12 @@ impl KubeWorld<'_> {
             if let Some(metadata) = notes.filter(|metadata| metadata.get("annotations").is_some()) {
                 let body = serde_json::json!({"metadata": metadata});
                 let stored = self
-                    .patch(&Actor::Operator, &status.target, Patch::merge(body, &status.precondition), &status.precondition)
+                    .patch(
+                        &Actor::Operator,
+                        &status.target,
+                        Patch::merge(body, &status.precondition),
+                        &status.precondition,
+                    )
                     .await?;
                 let mut precondition = status.precondition.clone();
                 if let (Stored::Object(object), Some(_)) = (&stored, &precondition.resource_version) {
@@ -220,7 +226,9 @@ fn holds(precondition: &Precondition, object: &Object) -> bool {
 fn act_error(target: &ObjectRef, error: ApiError) -> ActError {
     let target = target.to_string();
     match error {
-        ApiError::Conflict { message } | ApiError::Expired { message } => ActError::Conflict { target, detail: message },
+        ApiError::Conflict { message } | ApiError::Expired { message } => {
+            ActError::Conflict { target, detail: message }
+        }
         ApiError::NotFound { message } => ActError::Refused { target, message, code: 404 },
         ApiError::AlreadyExists { message } => ActError::Refused { target, message, code: 409 },
         ApiError::Refused { code, message } => ActError::Refused { target, message, code },

@@ -401,7 +401,9 @@ fn request(
             Body::from(payload.json.to_string().into_bytes())
         }
     };
-    builder.body(body).map_err(|error| ApiError::Refused { code: 400, message: format!("bad request `{path}`: {error}") })
+    builder
+        .body(body)
+        .map_err(|error| ApiError::Refused { code: 400, message: format!("bad request `{path}`: {error}") })
 }
 
 /// Gives an object its `apiVersion` and `kind`, which lists and partial metadata leave out or rename.
@@ -524,7 +526,8 @@ mod tests {
 
     #[test]
     fn a_field_manager_conflict_is_a_refusal_and_a_version_conflict_is_not() {
-        let manager = br#"{"reason":"Conflict","message":"m","details":{"causes":[{"reason":"FieldManagerConflict"}]}}"#;
+        let manager =
+            br#"{"reason":"Conflict","message":"m","details":{"causes":[{"reason":"FieldManagerConflict"}]}}"#;
         let version = br#"{"reason":"Conflict","message":"m"}"#;
         let conflict = StatusCode::CONFLICT;
         assert_eq!(classify(conflict, manager), ApiError::Refused { code: 409, message: "m".into() });

@@ -72,7 +72,7 @@ impl Discovery {
 ///
 /// # Errors
 /// When the server can't be reached.
-pub async fn discover(api: &ApiClient, api_version: &str) -> Result<Vec<Kind>, ApiError> {
+pub(crate) async fn discover(api: &ApiClient, api_version: &str) -> Result<Vec<Kind>, ApiError> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let segment = crate::api::percent;
     let path = if group.is_empty() {

@@ -293,8 +293,7 @@ async fn carry_out(shared: &Arc<Shared>, task: &TaskKey, plan: Plan) -> Outcome 
     for stage in &plan.stages {
         let acts: Vec<BoxFuture<'_, Result<Stored, ActError>>> =
             stage.iter().map(|act| -> BoxFuture<'_, _> { Box::pin(world.act(act)) }).collect();
-        let results: Vec<Result<Stored, ActError>> =
-            futures::stream::iter(acts).buffered(ACTS_AT_ONCE).collect().await;
+        let results: Vec<Result<Stored, ActError>> = futures::stream::iter(acts).buffered(ACTS_AT_ONCE).collect().await;
         let mut failure = None;
         for (act, result) in stage.iter().zip(results) {
             match result {
@@ -461,11 +460,8 @@ mod tests {
         let service = Kind::namespaced("", "v1", "Service", "services");
         let set = Kind::namespaced("apps", "v1", "ReplicaSet", "replicasets");
         let get = |kind: &Kind, name: &str| Read::Get(kind.clone(), "qa".to_owned(), name.to_owned());
-        let mut reads = BTreeSet::from([
-            get(&service, "a"),
-            get(&set, "b"),
-            Read::Owned(set.clone(), object_model::Uid::new("u")),
-        ]);
+        let mut reads =
+            BTreeSet::from([get(&service, "a"), get(&set, "b"), Read::Owned(set.clone(), object_model::Uid::new("u"))]);
         let requests = requests_for(&reads, "qa");
         assert_eq!(requests.len(), 2, "the owned list covers the single read: {requests:?}");
         reads.extend((0..20).map(|n| get(&service, &format!("s{n}"))));

@@ -154,8 +154,12 @@ impl Exchange {
     /// Forgets everything that an owner asked.
     pub fn forget_owner(&mut self, owner: &str) {
         let from = Slot::new(owner, "");
-        let slots: Vec<Slot> =
-            self.slots.range(from..).take_while(|(slot, _)| slot.owner == owner).map(|(slot, _)| slot.clone()).collect();
+        let slots: Vec<Slot> = self
+            .slots
+            .range(from..)
+            .take_while(|(slot, _)| slot.owner == owner)
+            .map(|(slot, _)| slot.clone())
+            .collect();
         for slot in slots {
             self.forget(&slot);
         }
@@ -215,7 +219,8 @@ mod tests {
     }
 
     fn fetch() -> Question {
-        let source = FetchSource { url: "https://git.example.com/fleet".into(), branch: "main".into(), credential: None };
+        let source =
+            FetchSource { url: "https://git.example.com/fleet".into(), branch: "main".into(), credential: None };
         Question::Fetch(source)
     }
 

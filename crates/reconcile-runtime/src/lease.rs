@@ -130,10 +130,13 @@ async fn try_once(shared: &Shared, target: &ObjectRef, identity: &str, seen: &mu
     let Some(mut lease) = shared.api.get(&Actor::Operator, target, Detail::Full).await? else {
         let namespace = target.namespace.as_deref();
         let mut lease = Object::new("coordination.k8s.io/v1", "Lease", namespace, &target.name);
-        lease.set_at(&["spec"], json!({
-            "holderIdentity": identity, "leaseDurationSeconds": LEASE.as_secs(), "acquireTime": now,
-            "renewTime": now, "leaseTransitions": 0,
-        }));
+        lease.set_at(
+            &["spec"],
+            json!({
+                "holderIdentity": identity, "leaseDurationSeconds": LEASE.as_secs(), "acquireTime": now,
+                "renewTime": now, "leaseTransitions": 0,
+            }),
+        );
         return match shared.api.create(&Actor::Operator, &target.kind, &lease).await {
             Ok(_) => Ok(true),
             Err(ApiError::AlreadyExists { .. }) => Ok(false),

@@ -128,7 +128,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 fn content_of(object: &Object) -> Value {
     let mut json = object.to_json();
     let Some(map) = json.as_object_mut() else { return Value::Null };
-    let phase = map.remove("status").filter(|_| object.kind() == "Rollout").and_then(|status| status.get("phase").cloned());
+    let phase =
+        map.remove("status").filter(|_| object.kind() == "Rollout").and_then(|status| status.get("phase").cloned());
     if let Some(phase) = phase {
         map.insert("status".to_owned(), serde_json::json!({"phase": phase}));
     }

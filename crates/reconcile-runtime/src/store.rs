@@ -128,7 +128,10 @@ impl Store {
 
     /// Counts objects by kind, for metrics.
     pub fn counts(&self) -> BTreeMap<String, usize> {
-        self.kinds.iter().map(|(kind, store)| (format!("{}.{}", kind.plural, kind.group), store.objects.len())).collect()
+        self.kinds
+            .iter()
+            .map(|(kind, store)| (format!("{}.{}", kind.plural, kind.group), store.objects.len()))
+            .collect()
     }
 
     /// Every live object, kind by kind.

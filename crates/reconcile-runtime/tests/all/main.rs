@@ -1,0 +1,4 @@
+//! The runtime on the embedded cluster, on virtual time.
+
+mod cluster;
+mod nginx;
