@@ -396,8 +396,8 @@ fn promotion() -> Value {
             ("reason", text("Why.")),
         ],
     );
-    spec["x-kubernetes-validations"] =
-        json!([{"rule": "self == oldSelf", "message": "a Promotion is one operation: make another one"}]);
+    let rule = json!([{"rule": "self == oldSelf", "message": "a Promotion is one operation: make another one"}]);
+    let spec = with(spec, "x-kubernetes-validations", rule);
     let names = Names { kind: "Promotion", plural: "promotions", short: &["promo"] };
     let columns = vec![
         column("Action", ".spec.action"),

@@ -16,6 +16,7 @@
 //! ```
 
 mod action;
+pub mod analysis;
 mod domain;
 mod event;
 mod exchange;
