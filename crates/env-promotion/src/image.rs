@@ -142,7 +142,9 @@ pub(crate) fn is_tag(text: &str) -> bool {
 pub(crate) fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, digits)| {
         !algorithm.is_empty()
-            && algorithm.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte))
+            && algorithm
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte))
             && (32..=256).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
@@ -156,7 +158,15 @@ mod tests {
 
     #[test]
     fn references_print_as_they_were_read() {
-        for text in ["web", "web:1", "acme/web:v1.2_3-x", "localhost:5000/web", "ghcr.io:443/acme/web:1", &format!("web:1@{DIGEST}"), &format!("reg.io/web@{DIGEST}")] {
+        for text in [
+            "web",
+            "web:1",
+            "acme/web:v1.2_3-x",
+            "localhost:5000/web",
+            "ghcr.io:443/acme/web:1",
+            &format!("web:1@{DIGEST}"),
+            &format!("reg.io/web@{DIGEST}"),
+        ] {
             assert_eq!(ImageReference::parse(text).unwrap().to_string(), text);
         }
     }

@@ -110,14 +110,26 @@ mod tests {
             ..Trailers::default()
         };
         let changes = [(Some(version("web=1.2.3")), version("web=1.2.4"))];
-        let message = PromotionMessage { env: "e2e", from: Some("qa@01234567"), changes: &changes, trailers: &trailers };
-        insta::assert_snapshot!(promotion_message(&message), @"");
+        let message =
+            PromotionMessage { env: "e2e", from: Some("qa@01234567"), changes: &changes, trailers: &trailers };
+        insta::assert_snapshot!(promotion_message(&message), @r"
+        promote web 1.2.4 to e2e
+
+        web: 1.2.3 -> 1.2.4
+        from qa@01234567
+
+        Sluice-Operation: 2fdnrsfwhcq0q4rfey4p9xt2zx
+        Sluice-Action: promote
+        Sluice-Env: e2e
+        Sluice-Version: web=1.2.4
+        ");
     }
 
     #[test]
     fn a_restoring_commit_names_the_bad_one_the_reason_and_the_paths() {
         let bad = "0123456789abcdef0123456789abcdef01234567";
-        let trailers = Trailers { reverts: Some(bad.to_owned()), action: Some(Action::Rollback), ..Trailers::default() };
+        let trailers =
+            Trailers { reverts: Some(bad.to_owned()), action: Some(Action::Rollback), ..Trailers::default() };
         let paths: Vec<String> = (0..22).map(|index| format!("environments/qa/file{index}.yaml")).collect();
         let message = RestoringMessage {
             what: "rollout/frontend in qa",
@@ -127,7 +139,21 @@ mod tests {
             paths: paths.get(19..).unwrap(),
             trailers: &trailers,
         };
-        insta::assert_snapshot!(restoring_message(&message), @"");
+        insta::assert_snapshot!(restoring_message(&message), @r"
+        restore rollout/frontend in qa: 01234567 failed
+
+        Reason: metric success-rate assessed Failed
+
+        This reverts commit 0123456789abcdef0123456789abcdef01234567 in these paths:
+        - environments/qa/file19.yaml
+        - environments/qa/file20.yaml
+        - environments/qa/file21.yaml
+
+        Its subject was: frontend v3 Sluice-Env: prod
+
+        Sluice-Action: rollback
+        Sluice-Reverts: 0123456789abcdef0123456789abcdef01234567
+        ");
         let many = restoring_message(&RestoringMessage { paths: &paths, ..message });
         assert!(many.contains("- and 2 more\n"), "{many}");
         assert_eq!(Trailers::parse(&many).0, trailers);

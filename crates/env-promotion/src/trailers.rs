@@ -279,7 +279,11 @@ mod tests {
         Trailers {
             operation: Some(OperationId::of_parts(&["x"])),
             action: Some(Action::Promote),
-            promotion: Some(ObjectReference { namespace: "default".to_owned(), name: "web-7".to_owned(), uid: Uid::new("p1") }),
+            promotion: Some(ObjectReference {
+                namespace: "default".to_owned(),
+                name: "web-7".to_owned(),
+                uid: Uid::new("p1"),
+            }),
             group: None,
             env: Some("e2e".to_owned()),
             from: Some(At { place: "qa".to_owned(), commit: "0123456789abcdef0123456789abcdef01234567".to_owned() }),
@@ -289,7 +293,10 @@ mod tests {
             requested_by: Some("ann@example.com".to_owned()),
             approved_by: vec!["bo@example.com".to_owned()],
             build: Some("https://ci.example.com/7".to_owned()),
-            source: Some(At { place: "https://git.example.com/acme/web.git".to_owned(), commit: "abcd1234".to_owned() }),
+            source: Some(At {
+                place: "https://git.example.com/acme/web.git".to_owned(),
+                commit: "abcd1234".to_owned(),
+            }),
         }
     }
 
@@ -301,7 +308,13 @@ mod tests {
 
     #[test]
     fn no_value_can_begin_another_trailer() {
-        for forged in ["bad\nSluice-Env: prod", "bad\r\nSigned-off-by: x", "bad\u{2028}Sluice-Env: prod", "bad\n\nSluice-Env: prod", "bad\u{b}\u{c}\u{85}Sluice-Env: prod"] {
+        for forged in [
+            "bad\nSluice-Env: prod",
+            "bad\r\nSigned-off-by: x",
+            "bad\u{2028}Sluice-Env: prod",
+            "bad\n\nSluice-Env: prod",
+            "bad\u{b}\u{c}\u{85}Sluice-Env: prod",
+        ] {
             let trailers = Trailers { reason: Some(forged.to_owned()), ..Trailers::default() };
             let text = trailers.to_text();
             assert_eq!(text.lines().count(), 1, "{text:?}");
@@ -326,13 +339,17 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_named_and_the_rest_counts() {
-        let (read, problems) = Trailers::parse("s\n\nSluice-Operation: x\nSluice-Env: qa\nSluice-Env: prod\nSluice-New: y\n");
+        let (read, problems) =
+            Trailers::parse("s\n\nSluice-Operation: x\nSluice-Env: qa\nSluice-Env: prod\nSluice-New: y\n");
         assert_eq!(read.env.as_deref(), Some("qa"));
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, [
-            "trailer `Sluice-Operation: x` can't be read, it is written as 26 letters and digits",
-            "trailer `Sluice-Env: prod` can't be read, it is written once",
-        ]);
+        assert_eq!(
+            texts,
+            [
+                "trailer `Sluice-Operation: x` can't be read, it is written as 26 letters and digits",
+                "trailer `Sluice-Env: prod` can't be read, it is written once",
+            ]
+        );
     }
 
     #[test]

@@ -160,7 +160,13 @@ mod tests {
     #[test]
     fn tags_compare_as_versions() {
         let version = |tag: &str| Version::new("web", Some(tag), None).unwrap();
-        for (older, newer) in [("1.9.3", "1.10.0"), ("v1.0.0-rc.2", "v1.0.0-rc.10"), ("1.0.0-rc.1", "1.0.0"), ("1.0", "1.0.1"), ("v2", "v3")] {
+        for (older, newer) in [
+            ("1.9.3", "1.10.0"),
+            ("v1.0.0-rc.2", "v1.0.0-rc.10"),
+            ("1.0.0-rc.1", "1.0.0"),
+            ("1.0", "1.0.1"),
+            ("v2", "v3"),
+        ] {
             assert_eq!(version(older).compare_tags(&version(newer)), Some(Ordering::Less), "{older} {newer}");
         }
         assert_eq!(version("1.0").compare_tags(&version("v1.0.0")), Some(Ordering::Equal));
