@@ -18,6 +18,7 @@
 mod action;
 pub mod analysis;
 mod domain;
+pub mod environment;
 mod event;
 mod exchange;
 mod kind;

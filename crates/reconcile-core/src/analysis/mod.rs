@@ -294,11 +294,11 @@ fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     for (stage, act) in
         plan.stages.iter().enumerate().flat_map(|(stage, acts)| acts.iter().map(move |act| (stage, act)))
     {
-        if let Action::Ask { slot, .. } = &act.action {
-            if completed || counted(&slot.name) {
-                let message = format!("{} would be measured again", slot.name);
-                violations.push(Violation { rule: "measure-once", message, stage: Some(stage) });
-            }
+        if let Action::Ask { slot, .. } = &act.action
+            && (completed || counted(&slot.name))
+        {
+            let message = format!("{} would be measured again", slot.name);
+            violations.push(Violation { rule: "measure-once", message, stage: Some(stage) });
         }
     }
     violations

@@ -154,10 +154,11 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
             Some(run) => {
                 let seen = snapshot.runs.get(&run.name);
                 let phase = seen.map_or(run.status.clone(), |seen| seen.phase.clone());
-                let mut value = json!({"name": run.name, "status": phase});
-                if let Some(message) = seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty()) {
-                    value["message"] = message.into();
-                }
+                let message = seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty());
+                let value = match message {
+                    Some(message) => json!({"name": run.name, "status": phase, "message": message}),
+                    None => json!({"name": run.name, "status": phase}),
+                };
                 canary.insert(key.to_owned(), value);
             }
             None => {
