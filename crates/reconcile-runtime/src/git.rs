@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
-use object_model::{Secret, Timestamp};
+use object_model::Secret;
 use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, kinds};
 use sha2::{Digest, Sha256};
 
@@ -63,22 +63,17 @@ pub(crate) struct Place {
 impl GitWorker {
     /// Makes the worker; `api` reads the Secrets that sources name.
     pub fn new(api: ApiClient, clock: Clock, remotes: Arc<dyn RemoteFactory>, options: GitOptions) -> Self {
-        let inner = Inner {
-            clock,
-            options,
-            remotes,
-            repositories: Mutex::default(),
-            renders: Mutex::default(),
-        };
+        let inner = Inner { clock, options, remotes, repositories: Mutex::default(), renders: Mutex::default() };
         Self { inner: Arc::new(inner), api }
     }
 
     async fn work(&self, question: &Question) -> Result<Answer, SourceFailure> {
         let (source, wanted) = match question {
             Question::Fetch(source) | Question::Render { source, .. } => (source, &source.credential),
-            Question::PlanCommit(plan) | Question::Push { plan, .. } => {
-                (&plan.source, if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential })
-            }
+            Question::PlanCommit(plan) | Question::Push { plan, .. } => (
+                &plan.source,
+                if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
+            ),
             Question::Http(_) => {
                 return Err(self.inner.failure("InternalError", "an HTTP question is not about a repository", true));
             }
@@ -97,7 +92,9 @@ impl GitWorker {
             }
             Blocking::Threads => match tokio::task::spawn_blocking(job).await {
                 Ok(answer) => answer,
-                Err(_) => Err(self.inner.failure("InternalError", "reading the repository failed inside the operator", false)),
+                Err(_) => {
+                    Err(self.inner.failure("InternalError", "reading the repository failed inside the operator", false))
+                }
             },
         }
     }
@@ -201,7 +198,9 @@ impl Inner {
     /// Makes sure that a commit is here, and returns a view of the repository that later fetches don't disturb.
     pub(crate) fn with_commit(&self, place: &Place, commit: GitId) -> Result<Repository, SourceFailure> {
         let mut repository = lock(&place.repository);
-        repository.fetch(place.remote.as_ref(), &commit.to_string(), None).map_err(|error| self.fetch_failure(&error))?;
+        repository
+            .fetch(place.remote.as_ref(), &commit.to_string(), None)
+            .map_err(|error| self.fetch_failure(&error))?;
         Ok(repository.clone())
     }
 
@@ -229,11 +228,6 @@ impl Inner {
             PushError::NotADescendant { .. } | PushError::BranchName { .. } | PushError::Object(_) => "PushFailed",
         };
         self.failure(reason, &words(error), false)
-    }
-
-    /// The moment it is.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 }
 

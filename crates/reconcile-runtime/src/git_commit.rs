@@ -1,7 +1,8 @@
 //! Plans commits and pushes them as a compare-and-swap.
 
 use git_source::{
-    Ancestry, CommitError, CommitPlan as GitPlan, GitId, MergeError, Message, Person, PushOutcome, Repository, Trailers, push,
+    Ancestry, CommitError, CommitPlan as GitPlan, GitId, MergeError, Message, Person, PushOutcome, Repository,
+    Trailers, push,
 };
 use reconcile_core::{CommitPlan, Edits, PlannedCommit, PushResult, SourceFailure};
 
@@ -13,7 +14,7 @@ const OPERATION_DEPTH: usize = 500;
 const OPERATION_TRAILER: &str = "Sluice-Operation";
 
 /// A commit that was made here but not pushed, or why there is none.
-enum Made {
+pub(crate) enum Made {
     Commit(GitId),
     Nothing,
     Conflict(String),
@@ -66,7 +67,7 @@ impl Inner {
                 return Err(self.failure("CommitFailed", &message, false));
             }
             Made::Nothing => return Ok(PushResult::Pushed { commit: head.to_string() }),
-            Made::Conflict(message) => return Err(self.failure("CommitFailed", &message, true)),
+            Made::Conflict(message) => return Err(self.failure("CommitFailed", &message, false)),
         }
         let pushed = push(&mut repository, place.remote.as_ref(), &plan.source.branch, Some(base), commit);
         match pushed.map_err(|error| self.push_failure(&error))? {
@@ -126,20 +127,7 @@ impl Inner {
         self.made(repository.commit_tree(base, tree, plan))
     }
 
-    pub(crate) fn made_by_edits(
-        &self,
-        repository: &mut Repository,
-        base: GitId,
-        edits: &[git_source::Edit],
-        plan: &GitPlan,
-    ) -> Result<Option<GitId>, SourceFailure> {
-        match self.made(repository.commit(Some(base), edits, plan))? {
-            Made::Commit(commit) => Ok(Some(commit)),
-            Made::Nothing | Made::Conflict(_) => Ok(None),
-        }
-    }
-
-    fn made(&self, made: Result<GitId, CommitError>) -> Result<Made, SourceFailure> {
+    pub(crate) fn made(&self, made: Result<GitId, CommitError>) -> Result<Made, SourceFailure> {
         match made {
             Ok(commit) => Ok(Made::Commit(commit)),
             Err(CommitError::NothingChanged) => Ok(Made::Nothing),
