@@ -13,10 +13,10 @@ use reconcile_runtime::{Clock, Runtime};
 use serde_json::{Value, json};
 
 /// Reconciles `nginxconfigs.example.com`.
-pub struct Nginx;
+pub(crate) struct Nginx;
 
 /// A config and what is there of its three objects.
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     config: Arc<Object>,
     live: Vec<(Kind, Option<Arc<Object>>)>,
 }
@@ -167,7 +167,7 @@ fn contains(live: &Value, desired: &Value) -> bool {
 }
 
 /// Runs the operator on an embedded cluster and tells what came of one config.
-pub async fn show() -> Result<String, Box<dyn std::error::Error>> {
+pub(crate) async fn show() -> Result<String, Box<dyn std::error::Error>> {
     let start: Timestamp = "2030-01-01T00:00:00Z".parse()?;
     let cluster = sim_cluster::Handle::new(sim_cluster::Cluster::default(), sim_cluster::Clock::tokio_from(start));
     let config = json!({"metadata": {"name": "my-nginx"}, "spec": {"version": "1.29", "staticContent": "Welcome!"}});
