@@ -186,6 +186,7 @@ fn propose(source: &Quarantine<'_>, update: &RefUpdate, have: &[GitId]) -> Resul
 
 fn ask(source: &Quarantine<'_>, rule: &Rule, proposed: &ProposedUpdate) -> Result<Result<(), String>, ObjectError> {
     match rule {
+        Rule::FastForwardOnly if !proposed.name.starts_with("refs/heads/") => Ok(Ok(())),
         Rule::FastForwardOnly => match (proposed.old, proposed.new) {
             (Some(_), None) => Ok(Err("deletion prohibited".to_owned())),
             (Some(old), Some(new)) if ancestry(source, new, old)? != Ancestry::Contains => {

@@ -23,8 +23,9 @@ const CASES: [Case; 9] = [
 
 pub(crate) fn run(make: &dyn Fn() -> Box<dyn Remote>) {
     for (name, case) in CASES {
-        eprintln!("{name}");
-        case(make().as_ref());
+        let remote = make();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(remote.as_ref())));
+        assert!(outcome.is_ok(), "{}: {name}", remote.describe());
     }
 }
 

@@ -11,9 +11,14 @@ use crate::support::{commit, plan, seed, text};
 pub(crate) fn has_git() -> bool {
     let found = Command::new("git").arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
-        eprintln!("skipped: there is no git binary");
+        skipped("there is no git binary");
     }
     found
+}
+
+/// Says that a test saw nothing, so that it counts as skipped.
+pub(crate) fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 /// Runs git in a folder without the settings of the user.
