@@ -36,6 +36,7 @@ mod list_shape;
 mod normalise;
 mod order;
 mod ownership;
+mod predict;
 mod prune;
 mod quantity;
 mod redact;
@@ -58,6 +59,7 @@ pub use order::{
     Duplicate, Stage, StageName, WAVE_ANNOTATION, Wave, WaveError, apply_order, duplicates, kind_rank, wave_of,
 };
 pub use ownership::{OWNER_ANNOTATION, Owner, Ownership, OwnershipConflict, judge_ownership, ownership_conflicts};
+pub use predict::predict;
 pub use prune::{
     KeepReason, PRUNE_ANNOTATION, PruneDecision, PrunePolicy, PruneScope, PruneVerdict, RenderOutcome, prune_plan,
 };

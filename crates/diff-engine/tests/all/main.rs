@@ -7,6 +7,7 @@ mod comparison;
 mod example;
 mod pruning;
 mod recorded_health;
+mod recorded_pairs;
 mod secrets;
 
 use object_model::Object;
