@@ -213,6 +213,11 @@ impl<'a> Walk<'a> {
             self.value(want, live.get(name), &scope.field(name));
             self.place.pop();
         }
+        self.extra_fields(desired, live, scope);
+    }
+
+    /// Reports the live fields that Git does not set and an apply would take away.
+    fn extra_fields(&mut self, desired: &Map<String, Value>, live: &'a Map<String, Value>, scope: &Scope<'a>) {
         for (name, have) in live.iter().filter(|(name, _)| !desired.contains_key(*name)) {
             let goes = match scope.within {
                 Within::Merged => scope.ours.is_some_and(|set| set.fields.contains_key(name)),
@@ -222,7 +227,7 @@ impl<'a> Walk<'a> {
             };
             if goes {
                 self.enter(name, have, Some(have));
-                self.report(None, Some(have), &scope.field(name));
+                self.removed(have, &scope.field(name));
                 self.place.pop();
             }
         }
@@ -334,8 +339,24 @@ impl<'a> Walk<'a> {
             let found = live.iter().enumerate().find(|(_, have)| list_shape::has_keys(have, key));
             let Some((at, have)) = found else { continue };
             self.enter_entry(at, Some(key), have);
-            self.report(None, Some(have), &scope.entry(key));
+            self.removed(have, &scope.entry(key));
             self.place.pop();
+        }
+    }
+
+    /// Reports what an apply takes away of a live value that Git no longer has: all of it where the value itself is
+    /// ours, else only the parts that are.
+    fn removed(&mut self, have: &'a Value, scope: &Scope<'a>) {
+        let is_partly_ours = scope.ours.is_some_and(|set| !set.member) && self.place.len() <= DEPTH_MAX;
+        match have {
+            Value::Object(map) if is_partly_ours && !self.is_covered() => {
+                self.extra_fields(&Map::new(), map, scope);
+            }
+            Value::Array(list) if is_partly_ours && !self.is_covered() => {
+                self.keyed(&[], &[], list, scope);
+                self.set(&[], list, scope);
+            }
+            _ => self.report(None, Some(have), scope),
         }
     }
 

@@ -140,6 +140,13 @@ impl Plan {
         self.wake = self.wake.earliest(Wake::At(moment));
     }
 
+    /// Drops the events of a plan that changes nothing: they were told with the change that they are about.
+    pub fn hush(&mut self) {
+        if self.acts().next().is_none() && self.status.is_none() {
+            self.notes.clear();
+        }
+    }
+
     /// All actions in order.
     pub fn acts(&self) -> impl Iterator<Item = &Act> {
         self.stages.iter().flatten()

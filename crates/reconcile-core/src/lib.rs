@@ -16,10 +16,17 @@
 //! ```
 
 mod action;
+pub mod analysis;
 mod domain;
+pub mod environment;
 mod event;
 mod exchange;
 mod kind;
+mod patch;
+pub mod promotion;
+pub mod rollout;
+pub mod sync;
+mod time;
 mod view;
 
 pub use action::{

@@ -164,7 +164,6 @@ pub(crate) struct Node {
     /// Characters before the end; exact for plain scalars only.
     pub(crate) end: u32,
     pub(crate) notation: Notation,
-    #[expect(dead_code, reason = "read by the editor")]
     pub(crate) is_anchored: bool,
     pub(crate) children: Children,
 }

@@ -1,0 +1,6 @@
+//! The runtime on the embedded cluster, on virtual time.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod cluster;
+mod nginx;
