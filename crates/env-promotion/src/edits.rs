@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use yaml::{Diagnostic, Edit, EditError, Step};
+use yaml::{Diagnostic, Edit, EditError};
 
 use crate::image::ImageReference;
 use crate::version::Version;
@@ -259,17 +259,17 @@ pub enum PlanEditsError {
     #[error("{candidate} holds a {what}, version `{version}` has none")]
     MissingPart {
         /// The scalar.
-        candidate: Candidate,
+        candidate: Box<Candidate>,
         /// Tag or digest.
         what: &'static str,
         /// The version.
-        version: Version,
+        version: String,
     },
     /// The value is not what its place says.
     #[error("{candidate} is not an image reference")]
     NotAnImage {
         /// The scalar.
-        candidate: Candidate,
+        candidate: Box<Candidate>,
         /// What is wrong.
         source: crate::image::ImageError,
     },
@@ -277,7 +277,7 @@ pub enum PlanEditsError {
     #[error("{candidate} is claimed by `{first}` and `{second}`")]
     Overlap {
         /// The scalar.
-        candidate: Candidate,
+        candidate: Box<Candidate>,
         /// One version.
         first: String,
         /// The other.
@@ -312,7 +312,7 @@ pub fn plan_edits(
     versions: &[Version],
 ) -> Result<FileEdits, PlanEditsError> {
     let tree = find::Tree::read(files, path)?;
-    let mut planned: BTreeMap<(String, usize, Vec<Step>), (Found, String, String)> = BTreeMap::new();
+    let mut planned: BTreeMap<_, (Found, String, String)> = BTreeMap::new();
     let mut result = FileEdits::default();
     for version in versions {
         let artifact = artifacts.iter().find(|artifact| artifact.name == version.name);
@@ -325,7 +325,7 @@ pub fn plan_edits(
             match planned.get(&key) {
                 Some((_, _, first)) if *first != version.name => {
                     let (first, second) = (first.clone(), version.name.clone());
-                    return Err(PlanEditsError::Overlap { candidate: place.candidate(), first, second });
+                    return Err(PlanEditsError::Overlap { candidate: Box::new(place.candidate()), first, second });
                 }
                 _ => planned.insert(key, (place, after, version.name.clone())),
             };
@@ -386,13 +386,17 @@ fn version_in(found: &[Found], name: &str) -> Option<Version> {
 
 /// The text that a scalar gets.
 fn new_text(place: &Found, version: &Version) -> Result<String, PlanEditsError> {
-    let missing = |what| PlanEditsError::MissingPart { candidate: place.candidate(), what, version: version.clone() };
+    let missing = |what| PlanEditsError::MissingPart {
+        candidate: Box::new(place.candidate()),
+        what,
+        version: version.to_string(),
+    };
     match place.part {
         Part::Tag => version.tag.clone().ok_or_else(|| missing("tag")),
         Part::Digest => version.digest.clone().ok_or_else(|| missing("digest")),
         Part::Image => {
             let image = ImageReference::parse(&place.text())
-                .map_err(|source| PlanEditsError::NotAnImage { candidate: place.candidate(), source })?;
+                .map_err(|source| PlanEditsError::NotAnImage { candidate: Box::new(place.candidate()), source })?;
             // A digest without its new value would go on to pin the old image, so it goes with the old tag.
             Ok(image.with_version(version.tag.as_deref(), version.digest.as_deref()).to_string())
         }

@@ -49,6 +49,7 @@ pub struct MemorySnapshot {
     repository: Repository,
     rules: Vec<Rule>,
     faults: VecDeque<Fault>,
+    push_faults: VecDeque<Fault>,
     counts: RequestCounts,
 }
 
@@ -127,6 +128,11 @@ impl MemoryRemote {
         self.state().faults.push_back(fault);
     }
 
+    /// Lets the next push fail, whatever is asked before it.
+    pub fn inject_on_push(&self, fault: Fault) {
+        self.state().push_faults.push_back(fault);
+    }
+
     /// How many requests were made so far.
     pub fn requests(&self) -> RequestCounts {
         self.state().counts
@@ -171,7 +177,7 @@ impl Remote for MemoryRemote {
         let mut state = self.state();
         state.counts.pushes += 1;
         let lost = || RemoteError::LostReply { remote: self.describe(), why: "connection reset".to_owned() };
-        let fault = state.faults.pop_front();
+        let fault = state.faults.pop_front().or_else(|| state.push_faults.pop_front());
         match fault {
             Some(Fault::Unreachable) => return Err(self.unreachable()),
             Some(Fault::BreakPush) => return Err(lost()),

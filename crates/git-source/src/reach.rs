@@ -41,7 +41,8 @@ pub(crate) fn select(source: &dyn ObjectSource, request: &FetchRequest) -> Resul
         .map(|(commit, _)| *commit)
         .collect();
     let shallow = sent_shallow.difference(&asker_shallow).copied().collect();
-    Ok(FetchReply { objects: selection.objects, shallow, unshallow })
+    let known = request.haves.iter().filter(|have| common.contains(have)).copied().collect();
+    Ok(FetchReply { objects: selection.objects, shallow, unshallow, common: known })
 }
 
 struct Walk {

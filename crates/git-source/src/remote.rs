@@ -92,6 +92,8 @@ pub struct FetchReply {
     pub shallow: Vec<CommitId>,
     /// Commits that were shallow at the asker and no longer are.
     pub unshallow: Vec<CommitId>,
+    /// Which of the asker's commits are known; empty when the remote did not say.
+    pub common: Vec<CommitId>,
 }
 
 /// A compare-and-swap of one reference.

@@ -16,12 +16,15 @@
 //! ```
 
 mod action;
+pub mod analysis;
 mod domain;
+pub mod environment;
 mod event;
 mod exchange;
 mod kind;
 mod patch;
 pub mod promotion;
+pub mod provenance;
 pub mod rollout;
 pub mod sync;
 mod time;

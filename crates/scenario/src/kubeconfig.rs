@@ -58,8 +58,10 @@ pub fn connection(text: &str) -> Result<Connection, KubeconfigError> {
     match server.scheme_str() {
         Some("http") => Ok(Connection::plain(host, server.port_u16().unwrap_or(80), token)),
         Some("https") => {
-            let authority =
-                cluster.get("certificate-authority-data").and_then(Value::as_str).ok_or(missing("certificate-authority-data"))?;
+            let authority = cluster
+                .get("certificate-authority-data")
+                .and_then(Value::as_str)
+                .ok_or(missing("certificate-authority-data"))?;
             Ok(Connection::tls(host, server.port_u16().unwrap_or(443), token, settings(authority)?))
         }
         _ => Err(missing("server")),
@@ -124,10 +126,7 @@ contexts:
         for (text, expected) in [
             ("{}", "kubeconfig has no usable current-context"),
             ("current-context: a", "kubeconfig has no usable context"),
-            (
-                "{current-context: a, contexts: [{name: a, context: {cluster: c}}]}",
-                "kubeconfig has no usable cluster",
-            ),
+            ("{current-context: a, contexts: [{name: a, context: {cluster: c}}]}", "kubeconfig has no usable cluster"),
         ] {
             assert_eq!(connection(text).unwrap_err().to_string(), expected);
         }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::managed_fields;
 use crate::transcript::Transcript;
+use crate::{managed_fields, paths};
 
 /// How much of an answer is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +29,9 @@ pub fn normalise(transcript: &mut Transcript, shown: Shown) {
     for entry in &mut transcript.entries {
         if !shown.managed_fields {
             remove_managed_fields(&mut entry.body);
+        }
+        if let Some(only) = &entry.only {
+            entry.body = paths::keep(&entry.body, only);
         }
         learned.rewrite(&mut entry.body);
         for (_, value) in &mut entry.headers {
@@ -171,8 +174,13 @@ impl Learned {
 
     /// Messages name versions after a few fixed words.
     fn versions_in_text(&self, text: &str) -> String {
-        const BEFORE: [&str; 5] =
-            ["resource version: ", "ResourceVersion in precondition: ", "ResourceVersion in object meta: ", "current: ", "("];
+        const BEFORE: [&str; 5] = [
+            "resource version: ",
+            "ResourceVersion in precondition: ",
+            "ResourceVersion in object meta: ",
+            "current: ",
+            "(",
+        ];
         let mut shown = text.to_owned();
         if !text.to_ascii_lowercase().contains("resource version") && !text.contains("ResourceVersion") {
             return shown;
@@ -288,7 +296,7 @@ mod tests {
     fn normalised(bodies: Vec<Value>) -> Vec<Value> {
         let entries = bodies
             .into_iter()
-            .map(|body| Entry { call: String::new(), status: None, headers: Vec::new(), body })
+            .map(|body| Entry { call: String::new(), status: None, headers: Vec::new(), body, only: None })
             .collect();
         let mut transcript = Transcript { entries };
         normalise(&mut transcript, Shown::default());

@@ -105,14 +105,7 @@ impl Call {
     fn parse(line: usize, text: &str) -> Result<Self, String> {
         let mut words = split_words(text)?.into_iter();
         let verb = words.next().unwrap_or_default();
-        Ok(Self {
-            line,
-            verb,
-            words: words.collect(),
-            text: text.to_owned(),
-            headers: Vec::new(),
-            body: String::new(),
-        })
+        Ok(Self { line, verb, words: words.collect(), text: text.to_owned(), headers: Vec::new(), body: String::new() })
     }
 
     fn add_body_line(&mut self, line: &str) {

@@ -1,48 +1,51 @@
 //! Short names for the addresses of an API server: `configmaps/a` instead of `/api/v1/namespaces/NS/configmaps/a`.
 
-/// Resources that live in namespaces: name, and the group and version they are asked in.
-const NAMESPACED: &[(&str, &str)] = &[
-    ("configmaps", "api/v1"),
-    ("endpoints", "api/v1"),
-    ("events", "api/v1"),
-    ("persistentvolumeclaims", "api/v1"),
-    ("pods", "api/v1"),
-    ("replicationcontrollers", "api/v1"),
-    ("resourcequotas", "api/v1"),
-    ("secrets", "api/v1"),
-    ("serviceaccounts", "api/v1"),
-    ("services", "api/v1"),
-    ("controllerrevisions", "apis/apps/v1"),
-    ("daemonsets", "apis/apps/v1"),
-    ("deployments", "apis/apps/v1"),
-    ("replicasets", "apis/apps/v1"),
-    ("statefulsets", "apis/apps/v1"),
-    ("localsubjectaccessreviews", "apis/authorization.k8s.io/v1"),
-    ("horizontalpodautoscalers", "apis/autoscaling/v2"),
-    ("cronjobs", "apis/batch/v1"),
-    ("jobs", "apis/batch/v1"),
-    ("leases", "apis/coordination.k8s.io/v1"),
-    ("endpointslices", "apis/discovery.k8s.io/v1"),
-    ("ingresses", "apis/networking.k8s.io/v1"),
-    ("networkpolicies", "apis/networking.k8s.io/v1"),
-    ("poddisruptionbudgets", "apis/policy/v1"),
-    ("rolebindings", "apis/rbac.authorization.k8s.io/v1"),
-    ("roles", "apis/rbac.authorization.k8s.io/v1"),
+/// A resource with a short address: plural, kind, and the path of its group and version.
+type Known = (&'static str, &'static str, &'static str);
+
+/// Resources that live in namespaces.
+const NAMESPACED: &[Known] = &[
+    ("configmaps", "ConfigMap", "api/v1"),
+    ("endpoints", "Endpoints", "api/v1"),
+    ("events", "Event", "api/v1"),
+    ("persistentvolumeclaims", "PersistentVolumeClaim", "api/v1"),
+    ("pods", "Pod", "api/v1"),
+    ("replicationcontrollers", "ReplicationController", "api/v1"),
+    ("resourcequotas", "ResourceQuota", "api/v1"),
+    ("secrets", "Secret", "api/v1"),
+    ("serviceaccounts", "ServiceAccount", "api/v1"),
+    ("services", "Service", "api/v1"),
+    ("controllerrevisions", "ControllerRevision", "apis/apps/v1"),
+    ("daemonsets", "DaemonSet", "apis/apps/v1"),
+    ("deployments", "Deployment", "apis/apps/v1"),
+    ("replicasets", "ReplicaSet", "apis/apps/v1"),
+    ("statefulsets", "StatefulSet", "apis/apps/v1"),
+    ("localsubjectaccessreviews", "LocalSubjectAccessReview", "apis/authorization.k8s.io/v1"),
+    ("horizontalpodautoscalers", "HorizontalPodAutoscaler", "apis/autoscaling/v2"),
+    ("cronjobs", "CronJob", "apis/batch/v1"),
+    ("jobs", "Job", "apis/batch/v1"),
+    ("leases", "Lease", "apis/coordination.k8s.io/v1"),
+    ("endpointslices", "EndpointSlice", "apis/discovery.k8s.io/v1"),
+    ("ingresses", "Ingress", "apis/networking.k8s.io/v1"),
+    ("networkpolicies", "NetworkPolicy", "apis/networking.k8s.io/v1"),
+    ("poddisruptionbudgets", "PodDisruptionBudget", "apis/policy/v1"),
+    ("rolebindings", "RoleBinding", "apis/rbac.authorization.k8s.io/v1"),
+    ("roles", "Role", "apis/rbac.authorization.k8s.io/v1"),
 ];
 
 /// Resources of the whole cluster.
-const CLUSTER: &[(&str, &str)] = &[
-    ("namespaces", "api/v1"),
-    ("nodes", "api/v1"),
-    ("persistentvolumes", "api/v1"),
-    ("customresourcedefinitions", "apis/apiextensions.k8s.io/v1"),
-    ("tokenreviews", "apis/authentication.k8s.io/v1"),
-    ("selfsubjectaccessreviews", "apis/authorization.k8s.io/v1"),
-    ("subjectaccessreviews", "apis/authorization.k8s.io/v1"),
-    ("clusterroles", "apis/rbac.authorization.k8s.io/v1"),
-    ("clusterrolebindings", "apis/rbac.authorization.k8s.io/v1"),
-    ("ingressclasses", "apis/networking.k8s.io/v1"),
-    ("priorityclasses", "apis/scheduling.k8s.io/v1"),
+const CLUSTER: &[Known] = &[
+    ("namespaces", "Namespace", "api/v1"),
+    ("nodes", "Node", "api/v1"),
+    ("persistentvolumes", "PersistentVolume", "api/v1"),
+    ("customresourcedefinitions", "CustomResourceDefinition", "apis/apiextensions.k8s.io/v1"),
+    ("tokenreviews", "TokenReview", "apis/authentication.k8s.io/v1"),
+    ("selfsubjectaccessreviews", "SelfSubjectAccessReview", "apis/authorization.k8s.io/v1"),
+    ("subjectaccessreviews", "SubjectAccessReview", "apis/authorization.k8s.io/v1"),
+    ("clusterroles", "ClusterRole", "apis/rbac.authorization.k8s.io/v1"),
+    ("clusterrolebindings", "ClusterRoleBinding", "apis/rbac.authorization.k8s.io/v1"),
+    ("ingressclasses", "IngressClass", "apis/networking.k8s.io/v1"),
+    ("priorityclasses", "PriorityClass", "apis/scheduling.k8s.io/v1"),
 ];
 
 /// A short address with its parts apart.
@@ -54,6 +57,8 @@ pub(crate) struct Target {
     pub name: Option<String>,
     /// What stands behind the question mark.
     pub query: Option<String>,
+    /// apiVersion and kind, where the resource is known.
+    pub kind: Option<(&'static str, &'static str)>,
 }
 
 impl Target {
@@ -67,25 +72,26 @@ impl Target {
             None => (text, None),
         };
         if path.starts_with('/') {
-            return Ok(Self { collection: path.to_owned(), name: None, query });
+            return Ok(Self { collection: path.to_owned(), name: None, query, kind: None });
         }
         let mut segments = path.split('/');
         let first = segments.next().unwrap_or_default();
-        let collection = if first.contains('.') {
+        let find = |table: &'static [Known]| table.iter().find(|(plural, _, _)| *plural == first);
+        let (collection, kind) = if first.contains('.') {
             let (Some(version), Some(plural)) = (segments.next(), segments.next()) else {
                 return Err(format!("`{text}` is not GROUP/VERSION/PLURAL[/NAME]"));
             };
-            format!("/apis/{first}/{version}/namespaces/{namespace}/{plural}")
-        } else if let Some((_, group)) = NAMESPACED.iter().find(|(plural, _)| *plural == first) {
-            format!("/{group}/namespaces/{namespace}/{first}")
-        } else if let Some((_, group)) = CLUSTER.iter().find(|(plural, _)| *plural == first) {
-            format!("/{group}/{first}")
+            (format!("/apis/{first}/{version}/namespaces/{namespace}/{plural}"), None)
+        } else if let Some((_, kind, group)) = find(NAMESPACED) {
+            (format!("/{group}/namespaces/{namespace}/{first}"), Some((api_version(group), *kind)))
+        } else if let Some((_, kind, group)) = find(CLUSTER) {
+            (format!("/{group}/{first}"), Some((api_version(group), *kind)))
         } else {
             return Err(format!("`{first}` is no resource that has a short address"));
         };
         let rest: Vec<&str> = segments.collect();
         let name = (!rest.is_empty()).then(|| rest.join("/"));
-        Ok(Self { collection, name, query })
+        Ok(Self { collection, name, query, kind })
     }
 
     /// The address of the object, or of the collection where no object is named.
@@ -123,6 +129,10 @@ impl Target {
     }
 }
 
+fn api_version(group: &'static str) -> &'static str {
+    group.split_once('/').map_or(group, |(_, version)| version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +163,9 @@ mod tests {
 
     #[test]
     fn an_unknown_resource_is_refused() {
-        assert_eq!(Target::parse("confimaps/a", "qa").unwrap_err(), "`confimaps` is no resource that has a short address");
+        assert_eq!(
+            Target::parse("confimaps/a", "qa").unwrap_err(),
+            "`confimaps` is no resource that has a short address"
+        );
     }
 }

@@ -22,6 +22,8 @@ pub struct Entry {
     pub headers: Vec<(String, String)>,
     /// The answer: an object, a list of events, or a text.
     pub body: Value,
+    /// The paths of the body that are kept; all where it is none.
+    pub only: Option<Vec<String>>,
 }
 
 /// Why a recorded transcript cannot be read.
@@ -72,7 +74,13 @@ impl Transcript {
             let number = index + 1;
             if let Some(call) = line.strip_prefix(CALL) {
                 finish(entries.last_mut(), body.take())?;
-                entries.push(Entry { call: call.to_owned(), status: None, headers: Vec::new(), body: Value::Null });
+                entries.push(Entry {
+                    call: call.to_owned(),
+                    status: None,
+                    headers: Vec::new(),
+                    body: Value::Null,
+                    only: None,
+                });
                 continue;
             }
             if let Some((_, body)) = &mut body {
@@ -125,9 +133,16 @@ mod tests {
                     status: Some(201),
                     headers: vec![("Warning".to_owned(), "299 - \"unknown field: \\\"x\\\"\"".to_owned())],
                     body: json!({"kind": "ConfigMap", "data": {"text": "a\nb\n", "number": "1", "yes": "yes"}}),
+                    only: None,
                 },
-                Entry { call: "events w 0".to_owned(), status: None, headers: vec![], body: json!([]) },
-                Entry { call: "get /healthz".to_owned(), status: Some(200), headers: vec![], body: json!("ok") },
+                Entry { call: "events w 0".to_owned(), status: None, headers: vec![], body: json!([]), only: None },
+                Entry {
+                    call: "get /healthz".to_owned(),
+                    status: Some(200),
+                    headers: vec![],
+                    body: json!("ok"),
+                    only: None,
+                },
             ],
         };
         assert_eq!(Transcript::parse(&transcript.to_text()).unwrap(), transcript);

@@ -153,8 +153,8 @@ where
         let service = self.service.clone();
         Box::pin(async move {
             let answer = service.oneshot(request).await;
-            let answer =
-                answer.map_err(|error| TransportError::Send { address: "this process".to_owned(), source: error.into() })?;
+            let answer = answer
+                .map_err(|error| TransportError::Send { address: "this process".to_owned(), source: error.into() })?;
             Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
         })
     }

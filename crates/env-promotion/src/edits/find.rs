@@ -234,7 +234,7 @@ fn kustomization_entries(tree: &Tree<'_>, image: &ImageReference) -> Vec<Vec<Fou
 }
 
 fn value_of(tree: &Tree<'_>, artifact: &Artifact, file: &str, path: &str, part: Part) -> Result<Found, PlanEditsError> {
-    let file = tree_path::check_tree_path(&format!("{}/{file}", tree.path).trim_start_matches('/').to_owned())?;
+    let file = tree_path::check_tree_path(format!("{}/{file}", tree.path).trim_start_matches('/'))?;
     let text = tree.text(&file)?;
     let documents = yaml::parse(text).map_err(|faults| {
         let first = faults.into_iter().next().unwrap_or_else(|| yaml::Diagnostic::new(1, 1, "it is not YAML"));

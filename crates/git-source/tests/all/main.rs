@@ -1,6 +1,8 @@
 //! Tests of the crate as its users see it.
 
 #[cfg(test)]
+mod backend;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod history;
@@ -10,6 +12,8 @@ mod merging;
 mod pushing;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod served;
 #[cfg(test)]
 mod shown;
 #[cfg(test)]

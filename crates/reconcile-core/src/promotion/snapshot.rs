@@ -7,7 +7,6 @@ use api::{Environment, GitOpsConfig, Pipeline, Problem, Promotion, PromotionActi
 use object_model::{Object, Timestamp, Uid, parse_time};
 
 use super::PromotionDomain;
-use crate::sync::head_slot;
 use crate::{Answer, FetchSource, Identity, Key, Slot, View, kinds};
 
 /// Where a commit is to go.
@@ -71,8 +70,6 @@ pub struct Snapshot {
     pub planned: Option<Arc<Answer>>,
     /// The answer to the push of the planned commit.
     pub pushed: Option<Arc<Answer>>,
-    /// The head of the branch as last fetched.
-    pub head: Option<String>,
 }
 
 impl Snapshot {
@@ -92,7 +89,6 @@ impl Snapshot {
             source_images: BTreeMap::new(),
             planned: view.answer(&plan_slot(&uid, write.attempt)),
             pushed: write.planned.as_ref().and_then(|commit| view.answer(&push_slot(&uid, commit))),
-            head: None,
             problems: Vec::new(),
             promotion,
             spec,
@@ -101,11 +97,6 @@ impl Snapshot {
         match snapshot.spec.action {
             PromotionAction::Rollback => snapshot.observe_rollback(view, domain, key, &mut problems),
             PromotionAction::Promote => snapshot.observe_promote(view, domain, key, &mut problems),
-        }
-        if let Some(target) = &snapshot.target {
-            if let Some(Answer::Head(head)) = view.answer(&head_slot(&target.git)).as_deref() {
-                snapshot.head = Some(head.commit.clone());
-            }
         }
         snapshot.problems = problems;
         Some(snapshot)

@@ -87,10 +87,7 @@ fn weight_of(snapshot: &Snapshot, route: &RouteView) -> Result<Weight, String> {
     let mut weights = Vec::new();
     for http in chosen(live, route)? {
         let destinations = http.get("route").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let weight = destinations
-            .iter()
-            .find(|destination| is_host(destination, canary))
-            .map(|destination| weight_value(destination));
+        let weight = destinations.iter().find(|destination| is_host(destination, canary)).map(weight_value);
         weights.push(weight.ok_or_else(|| {
             format!("VirtualService {}/{} has no destination for Service {canary}", route.namespace, route.name)
         })?);

@@ -2,7 +2,7 @@
 
 use api::argo::{AnalysisRef, RunStatus};
 use api::names;
-use object_model::Object;
+use object_model::{Object, PodHash};
 use serde_json::{Value, json};
 
 use super::act;
@@ -151,6 +151,57 @@ fn run_object(
     Ok(object)
 }
 
-fn run_spec(_snapshot: &Snapshot, _analysis: &AnalysisRef) -> Result<Value, String> {
-    Err(String::new())
+fn run_spec(snapshot: &Snapshot, wanted: &AnalysisRef) -> Result<Value, String> {
+    let templates = ::analysis::Templates::new(snapshot.templates.values().map(|template| &**template));
+    let references: Vec<_> = wanted
+        .templates
+        .iter()
+        .map(|(name, cluster)| ::analysis::TemplateRef { name: name.clone(), cluster_scope: *cluster })
+        .collect();
+    let given: Result<Vec<Value>, String> = wanted.args.iter().map(|argument| resolved(snapshot, argument)).collect();
+    let mut problems = Vec::new();
+    let arguments = ::analysis::Argument::parse_list(Some(&Value::Array(given?)), "args", &mut problems);
+    if let Some(problem) = problems.first() {
+        return Err(format!("{}: {}", problem.field, problem.message));
+    }
+    let request = ::analysis::RunRequest {
+        arguments,
+        dry_run: wanted.dry_run.clone(),
+        measurement_retention: wanted.measurement_retention.clone(),
+    };
+    templates.run_spec(&references, &request).map_err(|error| error.to_string())
+}
+
+/// An argument with the values that only the Rollout knows put in: a pod-template hash or one of its own fields.
+fn resolved(snapshot: &Snapshot, argument: &Value) -> Result<Value, String> {
+    let name = argument.get("name").and_then(Value::as_str).unwrap_or_default();
+    let with = |value: &str| json!({"name": name, "value": value});
+    if let Some(which) = argument.pointer("/valueFrom/podTemplateHashValue").and_then(Value::as_str) {
+        return match which {
+            "Latest" => Ok(with(snapshot.hash.as_str())),
+            "Stable" => Ok(with(snapshot.status.stable.as_ref().map(PodHash::as_str).unwrap_or_default())),
+            other => Err(format!("args.{name}: podTemplateHashValue `{other}` is neither Stable nor Latest")),
+        };
+    }
+    let Some(path) = argument.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str) else {
+        return Ok(argument.clone());
+    };
+    match field(&snapshot.rollout, path) {
+        Some(value) => Ok(with(&value)),
+        None => Err(format!("args.{name}: the Rollout has no field `{path}`")),
+    }
+}
+
+/// The value at `metadata.labels['app']` or `spec.replicas`, as text.
+fn field(rollout: &Object, path: &str) -> Option<String> {
+    let keyed = path.strip_suffix("']").and_then(|path| path.split_once("['"));
+    let value = match keyed {
+        Some((parent, key)) => rollout.pointer(&format!("/{}", parent.replace('.', "/")))?.get(key)?,
+        None => rollout.pointer(&format!("/{}", path.replace('.', "/")))?,
+    };
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
 }

@@ -154,10 +154,11 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
             Some(run) => {
                 let seen = snapshot.runs.get(&run.name);
                 let phase = seen.map_or(run.status.clone(), |seen| seen.phase.clone());
-                let mut value = json!({"name": run.name, "status": phase});
-                if let Some(message) = seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty()) {
-                    value["message"] = message.into();
-                }
+                let message = seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty());
+                let value = match message {
+                    Some(message) => json!({"name": run.name, "status": phase, "message": message}),
+                    None => json!({"name": run.name, "status": phase}),
+                };
                 canary.insert(key.to_owned(), value);
             }
             None => {
@@ -256,11 +257,17 @@ fn phase(
 }
 
 /// Sets Progressing; past the deadline without progress the phase is Degraded until a pod becomes available.
-fn deadline(snapshot: &Snapshot, conditions: &mut Conditions, message: &str, plan: &mut Plan) -> Option<(&'static str, String)> {
+fn deadline(
+    snapshot: &Snapshot,
+    conditions: &mut Conditions,
+    message: &str,
+    plan: &mut Plan,
+) -> Option<(&'static str, String)> {
     let waits_for_pods = snapshot.sets.iter().any(|set| set.available < set.desired);
     let before = conditions.find("Progressing");
     let is_exceeded = before.is_some_and(|item| text(item, "reason") == "ProgressDeadlineExceeded");
-    let same = before.is_some_and(|item| text(item, "reason") == "ReplicaSetUpdated" && text(item, "message") == message);
+    let same =
+        before.is_some_and(|item| text(item, "reason") == "ReplicaSetUpdated" && text(item, "message") == message);
     let since = before.filter(|_| same).and_then(|item| parse_time(text(item, "lastUpdateTime")));
     let end = since.and_then(|since| after(since, snapshot.spec.progress_deadline));
     if waits_for_pods && (is_exceeded || end.is_some_and(|end| end <= snapshot.now)) {

@@ -43,7 +43,9 @@ pub(super) fn consider(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report
     });
     for key in ["build", "source"] {
         if let Some(value) = snapshot.config.str_at(&format!("/status/lastHealthy/{key}")) {
-            spec[key] = Value::from(value);
+            if let Value::Object(map) = &mut spec {
+                map.insert(key.to_owned(), value.into());
+            }
         }
     }
     let object = Object::parse(json!({

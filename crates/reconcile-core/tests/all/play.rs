@@ -141,7 +141,6 @@ impl<D: Domain> Play<D> {
     pub(crate) fn take_log(&mut self) -> String {
         std::mem::take(&mut self.log).join("\n")
     }
-
 }
 
 /// The parts of a patch that a reader wants to see.

@@ -119,7 +119,12 @@ fn an_abort_sheds_traffic_first_and_keeps_the_canary_for_the_delay() {
     play.pass(Duration::from_secs(31));
     play.settle();
     assert_snapshot!(play.take_log());
-    assert!(phase(&play).starts_with("Degraded RolloutAborted"), "{} after {}", phase(&play), play.get(&kinds::rollout(), "web").to_json()["status"]);
+    assert!(
+        phase(&play).starts_with("Degraded RolloutAborted"),
+        "{} after {}",
+        phase(&play),
+        play.get(&kinds::rollout(), "web").to_json()["status"]
+    );
 }
 
 #[test]
@@ -150,7 +155,12 @@ fn a_canary_without_available_pods_never_gets_traffic() {
     assert_eq!(weight(&play), 0);
     play.pass(Duration::from_secs(601));
     play.settle();
-    assert!(phase(&play).starts_with("Degraded ProgressDeadlineExceeded"), "{} after {}", phase(&play), play.get(&kinds::rollout(), "web").to_json()["status"]);
+    assert!(
+        phase(&play).starts_with("Degraded ProgressDeadlineExceeded"),
+        "{} after {}",
+        phase(&play),
+        play.get(&kinds::rollout(), "web").to_json()["status"]
+    );
 }
 
 #[test]
