@@ -51,7 +51,7 @@ pub fn why(object: &Object, rows: &[RecordRow], promotions: &[Object]) -> Vec<Li
         if let Some(operation) = &row.operation {
             let carried =
                 promotions.iter().find(|promotion| promotion.uid().is_some_and(|uid| uid.as_str() == operation));
-            link("operation", carried.map_or_else(|| operation.clone(), |promotion| told(promotion)));
+            link("operation", carried.map_or_else(|| operation.clone(), told));
         }
     }
     for manager in others(object) {

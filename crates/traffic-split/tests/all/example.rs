@@ -1,6 +1,6 @@
 //! The example, run as a user runs it.
 
-#[path = "../../examples/traffic_split.rs"]
+#[path = "../../examples/traffic-split.rs"]
 #[expect(unreachable_pub, reason = "it is an example's own function")]
 mod traffic_split;
 
