@@ -335,6 +335,8 @@ fn action(asked: &Asked<'_>) -> Result<Action, ApiError> {
             let kind = match media_type(asked) {
                 "application/merge-patch+json" => PatchKind::Merge,
                 "application/json-patch+json" => PatchKind::Json,
+                "application/strategic-merge-patch+json" if asked.resource.custom.is_none() => PatchKind::Strategic,
+                "application/apply-patch+yaml" => PatchKind::Apply,
                 _ => {
                     return Err(ApiError::unsupported_media(&[
                         "application/json-patch+json",

@@ -23,23 +23,32 @@
 //! assert!(copy.get("configmaps", "default", "settings").is_some());
 //! ```
 
+mod allocate;
+mod apply;
 mod cluster;
 mod controller;
 mod controllers;
 mod crd;
+mod decode;
+mod defaults;
 mod error;
 mod handle;
 mod log;
 mod meta;
 mod patch;
 mod present;
+mod quantity;
 mod request;
 mod resource;
 mod route;
+mod schema;
 mod selector;
 mod serve;
 mod stages;
 mod store;
+mod strategic;
+mod types;
+mod validate;
 mod watch;
 mod write;
 

@@ -3,6 +3,8 @@
 use object_model::{Timestamp, format_time};
 use serde_json::{Map, Value, json};
 
+use crate::apply::{FieldSet, PathElement};
+use crate::decode;
 use crate::error::{ApiError, Cause};
 use crate::resource::ResourceType;
 use crate::write::Propagation;
@@ -41,7 +43,13 @@ pub(crate) fn has_status(resource: &ResourceType) -> bool {
 pub(crate) fn before_create(resource: &ResourceType, object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };
     if has_status(resource) {
-        fields.remove("status");
+        match decode::empty(resource).get("status") {
+            Some(zero) => fields.insert("status".to_owned(), zero.clone()),
+            None => fields.remove("status"),
+        };
+    }
+    if resource.storage.as_ref() == "pods" {
+        before_pod(fields);
     }
     if resource.kind == "Namespace" && resource.group.is_empty() {
         let spec = fields.entry("spec").or_insert_with(|| json!({}));
@@ -61,6 +69,52 @@ pub(crate) fn before_create(resource: &ResourceType, object: &mut Value) {
                 labels.insert("kubernetes.io/metadata.name".to_owned(), name);
             }
         }
+    }
+}
+
+/// What admission and the strategy set on new pods.
+fn before_pod(fields: &mut Map<String, Value>) {
+    fields.insert("status".to_owned(), json!({"phase": "Pending", "qosClass": qos_class(fields.get("spec"))}));
+    let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    for key in ["serviceAccount", "serviceAccountName"] {
+        spec.entry(key).or_insert_with(|| json!("default"));
+    }
+    spec.entry("priority").or_insert_with(|| json!(0));
+    spec.entry("preemptionPolicy").or_insert_with(|| json!("PreemptLowerPriority"));
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    let Some(list) = tolerations.as_array_mut() else { return };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let is_tolerated = list.iter().any(|have| {
+            let text = |name: &str| have.get(name).and_then(Value::as_str).unwrap_or_default();
+            (text("key") == key || text("key").is_empty()) && matches!(text("effect"), "NoExecute" | "")
+        });
+        if !is_tolerated {
+            list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+        }
+    }
+}
+
+fn qos_class(spec: Option<&Value>) -> &'static str {
+    let containers =
+        |key: &str| spec.and_then(|spec| spec.get(key)).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all: Vec<Value> = containers("containers").into_iter().chain(containers("initContainers")).collect();
+    let amount = |container: &Value, kind: &str, name: &str| {
+        container.pointer(&format!("/resources/{kind}/{name}")).cloned().filter(|amount| amount != "0")
+    };
+    let names = ["cpu", "memory"];
+    let has_any = all.iter().any(|container| {
+        names.iter().any(|name| ["limits", "requests"].iter().any(|kind| amount(container, kind, name).is_some()))
+    });
+    let is_guaranteed = all.iter().all(|container| {
+        names.iter().all(|name| {
+            let limit = amount(container, "limits", name);
+            limit.is_some() && limit == amount(container, "requests", name)
+        })
+    });
+    match (has_any, is_guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
     }
 }
 
@@ -155,6 +209,29 @@ fn kept_on_status(resource: &ResourceType) -> &'static [&'static str] {
         "CustomResourceDefinition" => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ => &[],
     }
+}
+
+/// Fields that a write through a subresource can't touch, so that it can't own them either.
+pub(crate) fn ignored_fields(resource: &ResourceType, subresource: Option<&str>) -> FieldSet {
+    let mut set = FieldSet::default();
+    let field = |name: &str| PathElement::Field(name.to_owned());
+    match subresource {
+        None if has_status(resource) => set.insert(&[field("status")]),
+        Some("status") => {
+            set.insert(&[field("spec")]);
+            if resource.custom.is_some() {
+                set.insert(&[field("metadata")]);
+                for name in ["apiVersion", "kind"] {
+                    set.insert(&[field(name)]);
+                }
+            }
+            for name in kept_on_status(resource) {
+                set.insert(&[field("metadata"), field(name)]);
+            }
+        }
+        _ => {}
+    }
+    set
 }
 
 /// Counts the generation up when what the user wants has changed.
@@ -320,13 +397,8 @@ fn is_label_value(value: &str) -> bool {
     value.is_empty() || is_name_part(value)
 }
 
-/// What is wrong with a new object beyond its metadata.
-pub(crate) fn check_create(_resource: &ResourceType, _object: &Value) -> Vec<Cause> {
-    Vec::new()
-}
-
 /// What is wrong with a change beyond the new metadata.
-pub(crate) fn check_update(_resource: &ResourceType, old: &Value, new: &Value) -> Vec<Cause> {
+pub(crate) fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if old.pointer("/metadata/deletionTimestamp").is_some() {
         let had = finalizers(old);

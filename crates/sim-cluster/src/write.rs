@@ -5,13 +5,20 @@ use std::sync::Arc;
 use object_model::format_time;
 use serde_json::{Map, Value, json};
 
+use crate::apply::{self, ApplyError, FieldWriter, Managers, MergeType};
 use crate::cluster::{Cluster, Write};
 use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
-use crate::meta;
-use crate::patch;
 use crate::resource::ResourceType;
 use crate::store::{Change, Stored};
+use crate::{decode, meta, patch, present, strategic, types, validate};
+
+const PATCHES_OF_CUSTOM: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+    "application/apply-patch+cbor",
+];
 
 /// The kinds of patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +27,10 @@ pub enum PatchKind {
     Merge,
     /// RFC 6902.
     Json,
+    /// The built-in kinds' own: lists merge by their keys.
+    Strategic,
+    /// Server-side apply.
+    Apply,
 }
 
 /// What to do with fields the server does not know.
@@ -116,8 +127,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn new(object: Arc<Stored>, effect: Effect) -> Self {
+    pub(crate) fn new(object: Arc<Stored>, effect: Effect) -> Self {
         Self { object, effect, warnings: Vec::new() }
+    }
+
+    fn warned(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 }
 
@@ -166,7 +182,16 @@ impl Cluster {
     }
 
     fn create(&mut self, call: &Call, body: Value) -> Result<Outcome, ApiError> {
-        let mut object = accept_body(call, body)?;
+        let body = accept_body(call, body)?;
+        let mut warnings = Vec::new();
+        let object = decode::decode(call, body, &mut warnings)?;
+        let object = self.track_update(call, &decode::empty(&call.resource), None, object);
+        let outcome = self.create_decoded(call, "create", object)?;
+        Ok(outcome.warned(warnings))
+    }
+
+    /// Creates an object whose body is decoded and whose managed fields are set.
+    fn create_decoded(&mut self, call: &Call, verb: &'static str, mut object: Value) -> Result<Outcome, ApiError> {
         let resource = call.resource.clone();
         self.check_namespace(call)?;
         let fields = metadata_mut(&mut object)?;
@@ -195,22 +220,60 @@ impl Cluster {
         }
         meta::before_create(&resource, &mut object);
         let mut causes = meta::check_metadata(&resource, &object, &name);
-        causes.extend(meta::check_create(&resource, &object));
+        causes.extend(validate::create(&resource, &object));
         if !causes.is_empty() {
             return Err(ApiError::invalid(&resource.group, &resource.kind, &name, &causes));
         }
         if self.get(&resource.storage, &call.namespace, &name).is_some() {
             return Err(ApiError::already_exists(&resource, &name));
         }
+        self.allocate(&resource, &mut object, call.options.is_dry_run)?;
         let named = Call { name, ..call.clone() };
-        let stored = self.store_state(&named, "create", object);
+        let stored = self.store_state(&named, verb, object);
         Ok(Outcome::new(stored, Effect::Created))
+    }
+
+    /// Records in the managed fields what an update changed.
+    fn track_update(&self, call: &Call, live: &Value, given: Option<&Value>, mut new: Value) -> Value {
+        let is_reset = given.and_then(Value::as_array).is_some_and(|list| match list.as_slice() {
+            [] => true,
+            [one] => one.as_object().is_some_and(Map::is_empty),
+            _ => false,
+        });
+        let live_list = live.pointer("/metadata/managedFields");
+        let managers = if is_reset && call.subresource.is_none() {
+            Managers::default()
+        } else {
+            let from_body = given.filter(|list| call.subresource.is_none() && !list.is_null());
+            let is_empty = from_body.is_none_or(|list| list.as_array().is_none_or(Vec::is_empty));
+            let decoded = if is_empty { None } else { Managers::decode(from_body) };
+            decoded.or_else(|| Managers::decode(live_list)).unwrap_or_default()
+        };
+        let ignored = meta::ignored_fields(&call.resource, call.subresource.as_deref());
+        let api_version = call.resource.api_version();
+        let writer = FieldWriter {
+            manager: &call.options.manager,
+            api_version: &api_version,
+            subresource: call.subresource.as_deref().unwrap_or_default(),
+            ignored: &ignored,
+            now: self.now(),
+        };
+        let managers = apply::update(live, &new, managers, &writer, MergeType::of(&call.resource));
+        set_managers(&mut new, &managers);
+        new
     }
 
     fn update(&mut self, call: &Call, body: Value) -> Result<Outcome, ApiError> {
         let body = accept_body(call, body)?;
-        match self.existing(call) {
-            Ok(current) => self.replace(call, "update", &current, body),
+        let mut warnings = Vec::new();
+        let outcome = match self.existing(call) {
+            Ok(current) => {
+                check_uid(call, &current, &body)?;
+                let given = body.pointer("/metadata/managedFields").cloned();
+                let body = decode::decode(call, body, &mut warnings)?;
+                let body = self.track_update(call, current.json(), given.as_ref(), body);
+                self.replace(call, "update", &current, body)
+            }
             Err(_) if call.resource.allows_create_on_update() && call.subresource.is_none() => {
                 let mut body = body;
                 if let Some(fields) = body.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -219,22 +282,82 @@ impl Cluster {
                 self.create(call, body)
             }
             Err(error) => Err(error),
-        }
+        };
+        outcome.map(|outcome| outcome.warned(warnings))
     }
 
     fn patch(&mut self, call: &Call, kind: PatchKind, body: &Value) -> Result<Outcome, ApiError> {
+        if kind == PatchKind::Apply {
+            return self.apply_patch(call, body);
+        }
         let current = self.existing(call)?;
-        let mut patched = current.json().clone();
+        let shown = present::in_version(&call.resource, current.json());
+        let mut patched = shown.unwrap_or_else(|| current.json().clone());
         match kind {
             PatchKind::Merge => patch::merge(&mut patched, body),
             PatchKind::Json => patch::json_patch(&mut patched, body)?,
+            PatchKind::Strategic | PatchKind::Apply => {
+                let Some(id) = types::of_kind(&call.resource.api_version(), &call.resource.kind) else {
+                    return Err(ApiError::unsupported_media(PATCHES_OF_CUSTOM));
+                };
+                strategic::merge(&mut patched, body, id)
+                    .map_err(|problem| ApiError::bad_request(format!("invalid strategic merge patch: {problem}")))?;
+            }
         }
+        let mut warnings = Vec::new();
         let patched = accept_body(call, patched)?;
-        self.replace(call, "patch", &current, patched)
+        let given = patched.pointer("/metadata/managedFields").cloned();
+        let patched = decode::decode(call, patched, &mut warnings)?;
+        let patched = self.track_update(call, current.json(), given.as_ref(), patched);
+        self.replace(call, "patch", &current, patched).map(|outcome| outcome.warned(warnings))
+    }
+
+    fn apply_patch(&mut self, call: &Call, body: &Value) -> Result<Outcome, ApiError> {
+        let resource = call.resource.clone();
+        if body.pointer("/metadata/managedFields").is_some_and(|list| !list.is_null()) {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
+        check_apply_kind(call, body)?;
+        let body = accept_body(call, body.clone())?;
+        decode::check_declared(call, &body)?;
+        let current = self.existing(call).ok();
+        let empty = decode::empty(&resource);
+        let live = match &current {
+            Some(current) => present::in_version(&resource, current.json()).unwrap_or_else(|| current.json().clone()),
+            None if call.subresource.is_some() => return Err(ApiError::not_found(&resource, &call.name)),
+            None => empty.clone(),
+        };
+        let uid = body.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        if current.is_none() && !uid.is_empty() {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(ApiError::conflict(&resource, &call.name, &why));
+        }
+        let ignored = meta::ignored_fields(&resource, call.subresource.as_deref());
+        let api_version = resource.api_version();
+        let writer = FieldWriter {
+            manager: &call.options.manager,
+            api_version: &api_version,
+            subresource: call.subresource.as_deref().unwrap_or_default(),
+            ignored: &ignored,
+            now: self.now(),
+        };
+        let managers = Managers::decode(live.pointer("/metadata/managedFields")).unwrap_or_default();
+        let at = MergeType::of(&resource);
+        let applied = apply::apply(&live, &empty, &body, managers, &writer, call.options.is_forced, at);
+        let (merged, managers) = applied.map_err(|error| apply_error(call, error))?;
+        let mut warnings = Vec::new();
+        let mut merged = decode::decode(call, merged, &mut warnings)?;
+        set_managers(&mut merged, &managers);
+        let outcome = match &current {
+            Some(current) => self.replace(call, "patch", current, merged),
+            None => self.create_decoded(call, "patch", merged),
+        };
+        outcome.map(|outcome| outcome.warned(warnings))
     }
 
     /// Replaces the current state by a new one, under the rules for what a write may touch.
-    fn replace(
+    pub(crate) fn replace(
         &mut self,
         call: &Call,
         verb: &'static str,
@@ -243,19 +366,25 @@ impl Cluster {
     ) -> Result<Outcome, ApiError> {
         let resource = call.resource.clone();
         let old = current.json();
-        check_preconditions(call, current, &new)?;
+        check_version(call, verb, current, &new)?;
+        let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
         meta::keep_system_fields(old, &mut new)?;
         meta::keep_other_part(&resource, call.subresource.as_deref(), old, &mut new);
         meta::set_generation(&resource, old, &mut new);
+        self.keep_allocated(&resource, old, &mut new);
         let mut causes = meta::check_metadata(&resource, &new, &call.name);
-        causes.extend(meta::check_update(&resource, old, &new));
+        if !uid.is_empty() && uid != current.uid() {
+            causes.push(Cause::invalid("metadata.uid", &json!(uid), "field is immutable"));
+        }
+        causes.extend(meta::check_update(old, &new));
+        causes.extend(validate::update(&resource, call.subresource.as_deref(), old, &new));
         if !causes.is_empty() {
             return Err(ApiError::invalid(&resource.group, &resource.kind, &call.name, &causes));
         }
         if meta::is_done(&resource, &new) {
             return Ok(self.remove_state(call, verb, new));
         }
-        if *old == new {
+        if *old == new || apply::keep_times(old, &mut new) {
             return Ok(Outcome::new(current.clone(), Effect::None));
         }
         let stored = self.store_state(call, verb, new);
@@ -287,13 +416,19 @@ impl Cluster {
 
     fn store_state(&mut self, call: &Call, verb: &'static str, new: Value) -> Arc<Stored> {
         if call.options.is_dry_run {
-            return Arc::new(Stored::new(new, self.revision()));
+            let revision = self.revision_of(&new);
+            return Arc::new(Stored::new(new, revision));
         }
         let fallback = new.clone();
         match self.commit(call, verb, Write::Put(new)).and_then(|change| change.after) {
             Some(stored) => stored,
             None => Arc::new(Stored::new(fallback, self.revision())),
         }
+    }
+
+    fn revision_of(&self, object: &Value) -> u64 {
+        let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     fn remove_state(&mut self, call: &Call, verb: &'static str, last: Value) -> Outcome {
@@ -335,7 +470,8 @@ impl Cluster {
             Some(after) => {
                 let crd = after.json().clone();
                 self.serve_custom_resources(&crd);
-                if crd.pointer("/status/conditions").is_none() {
+                let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
+                if conditions.is_none_or(Vec::is_empty) {
                     let mut established = crd;
                     self.establish(&mut established);
                     self.commit(call, "update", Write::Put(established));
@@ -400,20 +536,69 @@ fn accept_body(call: &Call, mut body: Value) -> Result<Value, ApiError> {
     Ok(body)
 }
 
-fn check_preconditions(call: &Call, current: &Stored, new: &Value) -> Result<(), ApiError> {
-    let given = |pointer: &str| new.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let uid = given("/metadata/uid");
-    if !uid.is_empty() && uid != current.uid() {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
-        return Err(ApiError::conflict(&call.resource, &call.name, &why));
+fn check_apply_kind(call: &Call, body: &Value) -> Result<(), ApiError> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    let resource = &call.resource;
+    if text("kind").is_empty() || text("apiVersion").is_empty() {
+        return Err(ApiError::bad_request("Object 'Kind' is missing in the apply patch"));
     }
-    let version = given("/metadata/resourceVersion");
+    if text("kind") != resource.kind || text("apiVersion") != resource.api_version() {
+        let kind = text("kind");
+        return Err(ApiError::bad_request(format!("invalid object type: {}, Kind={kind}", text("apiVersion"))));
+    }
+    Ok(())
+}
+
+fn apply_error(call: &Call, error: ApplyError) -> ApiError {
+    match error {
+        ApplyError::Conflict(message, causes) => ApiError::new(409, "Conflict", message).with_causes(causes),
+        ApplyError::Shape(problem) => {
+            let place = decode::place(call);
+            ApiError::new(500, "", format!("failed to create typed patch object ({place}): {problem}"))
+        }
+    }
+}
+
+fn set_managers(object: &mut Value, managers: &Managers) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        match managers.encode() {
+            Some(list) => metadata.insert("managedFields".to_owned(), list),
+            None => metadata.remove("managedFields"),
+        };
+    }
+}
+
+/// The key etcd would have, which some messages quote.
+fn storage_key(call: &Call) -> String {
+    let group = if call.resource.custom.is_some() { format!("{}/", call.resource.group) } else { String::new() };
+    let namespace = if call.resource.namespaced { format!("{}/", call.namespace) } else { String::new() };
+    format!("/registry/{group}{}/{namespace}{}", call.resource.plural, call.name)
+}
+
+/// A replacement that names another object's uid is refused.
+fn check_uid(call: &Call, current: &Stored, new: &Value) -> Result<(), ApiError> {
+    let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+    if uid.is_empty() || uid == current.uid() {
+        return Ok(());
+    }
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {uid}, UID in object meta: {}",
+        storage_key(call),
+        current.uid()
+    );
+    Err(ApiError::conflict(&call.resource, &call.name, &why))
+}
+
+fn check_version(call: &Call, verb: &str, current: &Stored, new: &Value) -> Result<(), ApiError> {
+    let version = new.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
     if version.is_empty() || version == "0" {
-        if call.resource.allows_unconditional_update() {
+        if verb != "update" || call.resource.allows_unconditional_update() {
             return Ok(());
         }
         let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        return Err(ApiError::invalid(&call.resource.group, &call.resource.kind, &call.name, &[cause]));
+        // The API server puts the resource where the kind belongs.
+        return Err(ApiError::invalid(&call.resource.group, &call.resource.plural, &call.name, &[cause]));
     }
     if version != current.revision().to_string() {
         return Err(ApiError::modified(&call.resource, &call.name));
@@ -422,16 +607,22 @@ fn check_preconditions(call: &Call, current: &Stored, new: &Value) -> Result<(),
 }
 
 fn check_delete_preconditions(call: &Call, current: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
-    if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != current.uid()) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
-        return Err(ApiError::conflict(&call.resource, &call.name, &why));
+    let refuse = |why: String| {
+        let message = format!("Operation cannot be fulfilled on  \"{}\": {why}", call.name);
+        Err(ApiError::new(409, "Conflict", message).with_details(json!({"name": call.name})))
+    };
+    let (uid, have) = (current.uid(), current.revision().to_string());
+    if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
+        return refuse(format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have \
+             been deleted and then recreated"
+        ));
     }
-    let have = current.revision().to_string();
-    if let Some(version) = options.resource_version.as_deref().filter(|version| **version != have) {
-        let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {have}"
-        );
-        return Err(ApiError::conflict(&call.resource, &call.name, &why));
+    if let Some(wanted) = options.resource_version.as_deref().filter(|wanted| **wanted != have) {
+        return refuse(format!(
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({have}). \
+             The object might have been modified"
+        ));
     }
     Ok(())
 }
