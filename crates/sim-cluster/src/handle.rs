@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, manager_of};
 use crate::error::ApiError;
 use crate::log::{Actor, Effect, LogEntry};
 use crate::present::Presentation;
+use crate::rbac::Attempt;
 use crate::request::{Reply, Request, Response, User};
 use crate::resource::ResourceType;
 use crate::route::{Query, Route, Target, route, split_target, verb};
@@ -20,6 +21,7 @@ use crate::selector::Selection;
 use crate::store::Stored;
 use crate::watch::{Watch, WatchStart};
 use crate::write::{Action, Call, DeleteOptions, FieldValidation, Outcome, PatchKind, Propagation, WriteOptions};
+use crate::{discovery, scale};
 
 /// The default of a watch without a timeout.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -46,7 +48,11 @@ impl Cluster {
         let actor = self.actor(request)?;
         let target = match route(path) {
             Route::Resource(target) => target,
-            Route::Other(path) => return self.answer_other(request, &path, &actor).map(Reply::Response),
+            Route::Other(path) => {
+                let attempt = Attempt { verb: "get".to_owned(), path: path.clone(), ..Attempt::default() };
+                self.authorize(&actor.user, &attempt)?;
+                return self.answer_other(request, &path).map(Reply::Response);
+            }
         };
         let verb = verb(&request.method, &target, &query);
         let Some(resource) = self.registry.find(&target.group, &target.version, &target.plural).cloned() else {
@@ -57,6 +63,10 @@ impl Cluster {
             });
         };
         let asked = Asked { request, target: &target, query: &query, resource, verb, actor };
+        if let Err(error) = self.check_access(&asked) {
+            self.record_read(&asked, error.code);
+            return Err(error);
+        }
         check_shape(&asked)?;
         match asked.verb {
             "get" | "list" | "watch" => {
@@ -68,6 +78,22 @@ impl Cluster {
         }
     }
 
+    fn check_access(&self, asked: &Asked<'_>) -> Result<(), ApiError> {
+        let resource = match &asked.target.subresource {
+            Some(subresource) => format!("{}/{subresource}", asked.resource.plural),
+            None => asked.resource.plural.clone(),
+        };
+        let attempt = Attempt {
+            verb: asked.verb.to_owned(),
+            group: asked.resource.group.clone(),
+            resource,
+            namespace: asked.target.namespace.clone().unwrap_or_default(),
+            name: asked.target.name.clone().unwrap_or_default(),
+            path: String::new(),
+        };
+        self.authorize(&asked.actor.user, &attempt)
+    }
+
     /// Finds out who asks: the skin says it, or the bearer token, or everyone is the administrator.
     fn actor(&self, request: &Request) -> Result<Actor, ApiError> {
         let agent = request.header_text("user-agent").unwrap_or_default().to_owned();
@@ -75,11 +101,11 @@ impl Cluster {
             (Some(user), _) => user.clone(),
             (None, Some(authorization)) => {
                 let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
-                self.tokens.get(token).cloned().ok_or_else(ApiError::unauthorized)?
+                self.user_of_token(token).ok_or_else(ApiError::unauthorized)?
             }
             (None, None) => User::admin(),
         };
-        Ok(Actor { user, impersonator: None, agent })
+        self.impersonate(Actor { user, impersonator: None, agent }, &request.headers)
     }
 
     fn record_read(&mut self, asked: &Asked<'_>, code: u16) {
@@ -98,12 +124,17 @@ impl Cluster {
     }
 
     fn read(&self, asked: &Asked<'_>) -> Result<Reply, ApiError> {
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         match asked.verb {
             "get" => self.read_one(asked, &presentation).map(Reply::Response),
             "list" => self.read_list(asked, &presentation).map(Reply::Response),
             _ => self.open_watch(asked, presentation).map(|watch| Reply::Watch(Box::new(watch))),
         }
+    }
+
+    fn presentation(&self, asked: &Asked<'_>) -> Result<Presentation, ApiError> {
+        let accept = asked.request.header_text("accept");
+        Presentation::from_accept(accept, asked.query.get("includeObject"), self.now())
     }
 
     fn read_one(&self, asked: &Asked<'_>, presentation: &Presentation) -> Result<Response, ApiError> {
@@ -114,6 +145,9 @@ impl Cluster {
             .ok_or_else(|| ApiError::not_found(&asked.resource, name))?;
         if let Some(version) = asked.query.get("resourceVersion") {
             self.check_reached(parse_revision(version)?)?;
+        }
+        if asked.target.subresource.as_deref() == Some("scale") {
+            return Ok(Response::value(200, &scale::of(&asked.resource, object.json())));
         }
         Ok(Response::json(200, presentation.object(&asked.resource, object)))
     }
@@ -226,14 +260,29 @@ impl Cluster {
     }
 
     fn write(&mut self, asked: &Asked<'_>) -> Result<Response, ApiError> {
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         let call = call(asked)?;
         if asked.verb == "deletecollection" {
             return self.delete_collection(asked, &call);
         }
+        if asked.verb == "create" && (!asked.resource.is_stored || call.subresource.is_some()) {
+            return self.write_nothing_of_its_own(asked, &call);
+        }
         let action = action(asked)?;
         let outcome = self.perform(&call, action)?;
         Ok(respond(asked, &presentation, &outcome))
+    }
+
+    fn write_nothing_of_its_own(&mut self, asked: &Asked<'_>, call: &Call) -> Result<Response, ApiError> {
+        let body = json_body(asked)?;
+        let result = match call.subresource.as_deref() {
+            None => self.review(&asked.resource.kind, body, &asked.actor),
+            Some("token") => self.issue_token(call, body),
+            Some("eviction") => self.evict(call, &body),
+            Some(_) => Err(ApiError::method_not_allowed()),
+        };
+        self.record_read(asked, result.as_ref().map_or_else(|error| error.code, |_| 201));
+        result.map(|value| Response::value(201, &value))
     }
 
     fn delete_collection(&mut self, asked: &Asked<'_>, call: &Call) -> Result<Response, ApiError> {
@@ -253,21 +302,37 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         let metadata = json!({"resourceVersion": self.revision().to_string()});
         Ok(Response::value(200, &presentation.list(&asked.resource, &chosen, &metadata)))
     }
 
-    fn answer_other(&mut self, request: &Request, path: &str, _actor: &Actor) -> Result<Response, ApiError> {
+    fn answer_other(&mut self, request: &Request, path: &str) -> Result<Response, ApiError> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::method_not_allowed());
         }
-        match path.trim_end_matches('/') {
-            "/healthz" | "/livez" | "/readyz" => {
-                Ok(Response::typed(200, "text/plain; charset=utf-8", Bytes::from("ok")))
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let is_aggregated = discovery::wants_aggregated(request.header_text("accept"));
+        let aggregated = |value: Value| Response::typed(200, discovery::AGGREGATED, Bytes::from(value.to_string()));
+        let value = match parts.as_slice() {
+            ["healthz" | "livez" | "readyz", ..] => {
+                return Ok(Response::typed(200, "text/plain; charset=utf-8", Bytes::from("ok")));
             }
-            _ => Err(ApiError::unknown_path()),
-        }
+            ["version"] => discovery::version(),
+            ["api"] if is_aggregated => return Ok(aggregated(self.aggregated(true))),
+            ["apis"] if is_aggregated => return Ok(aggregated(self.aggregated(false))),
+            ["api"] => self.legacy_versions(),
+            ["apis"] => self.group_list(),
+            ["api", version] => self.resource_list("", version)?,
+            ["apis", group] => self.group(group)?,
+            ["apis", group, version] => self.resource_list(group, version)?,
+            ["openapi", "v3"] => self.openapi_index(),
+            ["openapi", "v3", "api", version] => self.openapi_document("", version)?,
+            ["openapi", "v3", "apis", group, version] => self.openapi_document(group, version)?,
+            [] => json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+            _ => return Err(ApiError::unknown_path()),
+        };
+        Ok(Response::value(200, &value))
     }
 }
 
@@ -407,6 +472,9 @@ fn respond(asked: &Asked<'_>, presentation: &Presentation, outcome: &Outcome) ->
         Response::value(200, &status)
     } else {
         let code = if outcome.effect == Effect::Created { 201 } else { 200 };
+        if asked.target.subresource.as_deref() == Some("scale") {
+            return Response::value(code, &scale::of(&asked.resource, outcome.object.json()));
+        }
         Response::json(code, presentation.object(&asked.resource, &outcome.object))
     };
     for warning in outcome.warnings.iter().take(64) {
