@@ -47,7 +47,7 @@ pub enum Rule {
         /// The short name of the branch.
         branch: String,
     },
-    /// A closure decides.
+    /// A closure decides. It is asked while the repository is locked, so it must not call the remote that it guards.
     Hook(Hook),
 }
 

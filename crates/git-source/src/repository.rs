@@ -290,6 +290,24 @@ impl Repository {
         Ok(id)
     }
 
+    /// Commits to a branch of this repository and moves it; makes the branch when it is missing.
+    ///
+    /// # Errors
+    /// As [`Repository::commit`], and when the branch moved meanwhile or can't be written.
+    pub fn commit_to_branch(
+        &mut self,
+        branch: &str,
+        edits: &[Edit],
+        plan: &CommitPlan,
+    ) -> Result<CommitId, CommitError> {
+        let name = format!("refs/heads/{branch}");
+        let parent = self.resolve(&name)?;
+        let commit = self.commit(parent, edits, plan)?;
+        let update = RefUpdate { name, old: parent, new: Some(commit) };
+        self.update_refs(&[update]).map_err(|why| CommitError::Reference { name: branch.to_owned(), why })?;
+        Ok(commit)
+    }
+
     /// Writes a commit of a whole tree, such as a merged one. Moves no reference.
     ///
     /// # Errors
