@@ -65,6 +65,26 @@ fn git_reads_and_verifies_a_repository_that_was_made_here() {
 }
 
 #[test]
+fn many_objects_become_a_pack_that_git_verifies() {
+    if !has_git() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleet.git");
+    let mut repository = Repository::init_bare(&path, "main").unwrap();
+    let edits: Vec<_> =
+        (0..300).map(|n| Edit::put(&format!("d{}/f{n}", n % 7), format!("content {}", n / 2))).collect();
+    let head = repository.commit_to_branch("main", &edits, &plan(1_000, "many")).unwrap();
+    assert_eq!(text(&repository, head, "d3/f10"), "content 5");
+    assert_eq!(git(&path, &["fsck", "--strict", "--full"]), "");
+    assert!(git(&path, &["count-objects", "-v"]).contains("in-pack: 159\npacks: 1\n"));
+    let pack = std::fs::read_dir(path.join("objects/pack")).unwrap();
+    let index = pack.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "idx"));
+    git(&path, &["verify-pack", &index.unwrap().to_string_lossy()]);
+    assert_eq!(git(&path, &["ls-tree", "-r", "--name-only", "main"]).lines().count(), 300);
+}
+
+#[test]
 fn packed_repositories_and_checkouts_made_by_git_are_read() {
     if !has_git() {
         return;
