@@ -220,7 +220,10 @@ impl<'a> Walk<'a> {
     fn extra_fields(&mut self, desired: &Map<String, Value>, live: &'a Map<String, Value>, scope: &Scope<'a>) {
         for (name, have) in live.iter().filter(|(name, _)| !desired.contains_key(*name)) {
             let goes = match scope.within {
-                Within::Merged => scope.ours.is_some_and(|set| set.fields.contains_key(name)),
+                Within::Merged => {
+                    let is_filled_in_key = self.is_in_entry() && list_shape::is_key_default(name, have);
+                    !is_filled_in_key && scope.ours.is_some_and(|set| set.fields.contains_key(name))
+                }
                 Within::Atomic { tolerated } => {
                     !tolerated && !is_zero(have) && !list_shape::is_known_default(name, have)
                 }
@@ -404,6 +407,10 @@ impl<'a> Walk<'a> {
     /// The names of the mappings on the way, without list entries.
     fn names(&self) -> Vec<&'a str> {
         self.place.iter().filter(|place| place.index.is_none()).map(|place| place.name).collect()
+    }
+
+    fn is_in_entry(&self) -> bool {
+        self.place.last().is_some_and(|place| place.index.is_some())
     }
 
     fn is_covered(&self) -> bool {

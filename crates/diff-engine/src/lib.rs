@@ -5,7 +5,8 @@
 //!   that somebody else drives ([`Claims`]) from live.
 //! - [`plan_inventory`] says what must be written down before the next create, [`prune_plan`] what may be deleted,
 //!   [`apply_order`] in which order objects are applied, [`judge_ownership`] whose a live object is.
-//! - [`assess`] judges health; [`Redactor`] masks secrets; [`print_fields`] and [`print_unified`] print a comparison.
+//! - [`assess`] judges health; [`Redactor`] masks secrets; [`print_fields`] and [`print_unified`] print a comparison,
+//!   [`field_owners`] says who wrote a field.
 //!
 //! It reads no cluster and no clock and writes nothing: snapshots come in, decisions go out. It does not render
 //! manifests, does not know custom health scripts, and does not predict admission webhooks.
@@ -26,6 +27,7 @@
 
 mod claims;
 mod compare;
+mod field_owners;
 mod field_pointer;
 mod field_set;
 mod health;
@@ -36,6 +38,7 @@ mod list_shape;
 mod normalise;
 mod order;
 mod ownership;
+mod predict;
 mod prune;
 mod quantity;
 mod redact;
@@ -43,6 +46,7 @@ mod text;
 
 pub use claims::{CLAIMS_ANNOTATION, Claim, Claims, ClaimsError, autoscaler_claims, take_claimed, take_ignored};
 pub use compare::{Applied, Change, CompareOptions, Comparison, applied_digest, compare};
+pub use field_owners::{FieldOwner, field_owners};
 pub use field_pointer::{FieldPointer, FieldPointerError, PointerStep};
 pub use health::{Health, HealthStatus, assess, worst};
 pub use ignore::IgnoreRule;
@@ -58,6 +62,7 @@ pub use order::{
     Duplicate, Stage, StageName, WAVE_ANNOTATION, Wave, WaveError, apply_order, duplicates, kind_rank, wave_of,
 };
 pub use ownership::{OWNER_ANNOTATION, Owner, Ownership, OwnershipConflict, judge_ownership, ownership_conflicts};
+pub use predict::predict;
 pub use prune::{
     KeepReason, PRUNE_ANNOTATION, PruneDecision, PrunePolicy, PruneScope, PruneVerdict, RenderOutcome, prune_plan,
 };

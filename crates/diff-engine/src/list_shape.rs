@@ -78,10 +78,15 @@ pub(crate) fn unique_keys(list: &[Value], keys: &[String]) -> Option<Vec<Map<Str
     distinct.then_some(found)
 }
 
+/// Whether a key field of a list entry has the value that the server fills in; an apply that leaves it out owns it.
+pub(crate) fn is_key_default(field: &str, value: &Value) -> bool {
+    field == "protocol" && value == "TCP"
+}
+
 /// Extra fields that the server fills into entries of atomic lists; they say nothing that Git left out on purpose.
 pub(crate) fn is_known_default(field: &str, value: &Value) -> bool {
     match field {
-        "protocol" => value == "TCP",
+        "protocol" => is_key_default(field, value),
         "volumeMode" => value == "Filesystem",
         "apiGroup" => value == "rbac.authorization.k8s.io" || value == "",
         "pathType" => value == "ImplementationSpecific",

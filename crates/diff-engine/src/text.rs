@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use object_model::Object;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::compare::{Change, Comparison};
+use crate::compare::Comparison;
 use crate::normalise::normalise;
+use crate::predict::predict;
 
 mod unified;
 
@@ -50,12 +51,7 @@ pub fn print_unified(desired: &Object, live: Option<&Object>, comparison: &Compa
     let (before, after) = match live {
         None => (String::new(), yaml(&normalise(desired).into_json())),
         Some(live) => {
-            let mut after = live.to_json();
-            // Later entries first, so that an index still names its entry when those after it are gone.
-            for change in comparison.changes.iter().rev() {
-                apply(&mut after, change);
-            }
-            let after = Object::from_json(after).unwrap_or_else(|_| live.clone());
+            let after = predict(live, comparison);
             (yaml(&normalise(live).into_json()), yaml(&normalise(&after).into_json()))
         }
     };
@@ -64,47 +60,6 @@ pub fn print_unified(desired: &Object, live: Option<&Object>, comparison: &Compa
     }
     let name = desired.id();
     format!("--- live {name}\n+++ desired {name}\n{}", unified::diff(&before, &after, context))
-}
-
-/// Puts one change into a live object, as an apply would.
-fn apply(live: &mut Value, change: &Change) {
-    let Some((parent, last)) = change.pointer.rsplit_once('/') else { return };
-    let Some(parent) = reach(live, parent) else { return };
-    let key = last.replace("~1", "/").replace("~0", "~");
-    match (parent, &change.desired, &change.live) {
-        (Value::Object(map), Some(desired), _) => {
-            map.insert(key, desired.clone());
-        }
-        (Value::Object(map), None, _) => {
-            map.remove(&key);
-        }
-        (Value::Array(list), Some(desired), None) => list.push(desired.clone()),
-        (Value::Array(list), Some(desired), Some(_)) => {
-            if let Some(slot) = key.parse::<usize>().ok().and_then(|index| list.get_mut(index)) {
-                *slot = desired.clone();
-            }
-        }
-        (Value::Array(list), None, _) => {
-            if let Some(index) = key.parse::<usize>().ok().filter(|index| *index < list.len()) {
-                list.remove(index);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The value at a pointer; empty mappings on the way are those that normalising left out.
-fn reach<'a>(value: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
-    let mut at = value;
-    for step in pointer.split('/').skip(1) {
-        let key = step.replace("~1", "/").replace("~0", "~");
-        at = match at {
-            Value::Object(map) => map.entry(key).or_insert_with(|| Value::Object(Map::new())),
-            Value::Array(list) => list.get_mut(key.parse::<usize>().ok()?)?,
-            _ => return None,
-        };
-    }
-    Some(at)
 }
 
 /// Prints a value as YAML for reading: block style, sorted keys, texts quoted when they could be read as something else.

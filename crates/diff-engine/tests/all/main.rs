@@ -5,8 +5,10 @@
 mod claims_on_live;
 mod comparison;
 mod example;
+mod properties;
 mod pruning;
 mod recorded_health;
+mod recorded_pairs;
 mod secrets;
 
 use object_model::Object;

@@ -8,7 +8,7 @@ use object_model::Object;
 use serde_json::Value;
 
 /// Returns a folder of recorded data; `None`, and a word about it, where there is none and it is not CI.
-fn data(folder: &str) -> Option<PathBuf> {
+pub(crate) fn data(folder: &str) -> Option<PathBuf> {
     // CARGO_MANIFEST_DIR is crates/diff-engine; the data lies beside the repository.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
     let in_worktree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data").join(folder);
@@ -20,7 +20,7 @@ fn data(folder: &str) -> Option<PathBuf> {
     found
 }
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // One recorded object sets a key twice, which our parser refuses and the recorder's read as the later one.
     let text = match path.ends_with("statefulset-ondelete.yaml") {
