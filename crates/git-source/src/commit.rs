@@ -49,6 +49,20 @@ pub enum CommitError {
     },
 }
 
+impl CommitError {
+    /// A short name for metrics and Events.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Edit(EditError::Path(_)) => "PathRefused",
+            Self::Edit(EditError::Object(_)) => "Object",
+            Self::Edit(_) => "EditRefused",
+            Self::Message(_) | Self::Time { .. } => "MessageRefused",
+            Self::NothingChanged => "NothingChanged",
+            Self::Reference { .. } => "Reference",
+        }
+    }
+}
+
 impl From<ObjectError> for CommitError {
     fn from(error: ObjectError) -> Self {
         Self::Edit(EditError::Object(error))

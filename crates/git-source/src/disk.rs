@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -267,17 +268,15 @@ impl DiskStore {
             };
         }
         let text: String = shallow.iter().map(|id| format!("{id}\n")).collect();
-        let draft = self.git_dir.join("shallow.lock");
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).open(&draft).map_err(ObjectError::storage)?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(ObjectError::storage)?;
-        std::fs::rename(&draft, &path).map_err(ObjectError::storage)
+        write_durably(&path, text.as_bytes()).map_err(ObjectError::storage)
     }
 }
 
 /// Writes a file under another name, waits until it is on disk, and moves it into place.
 fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension(format!("tmp{}", std::process::id()));
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_extension(format!("tmp{}-{number}", std::process::id()));
     let mut file = std::fs::File::create(&draft)?;
     std::io::Write::write_all(&mut file, bytes)?;
     file.sync_all()?;
