@@ -282,5 +282,9 @@ fn the_digest_of_what_is_wanted_ignores_spelling_and_is_not_made_of_secrets() {
         applied_digest(&left),
         applied_digest(&object("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: x}}"))
     );
+    let list = |items: &str| {
+        applied_digest(&object(&format!("{{apiVersion: v1, kind: X, metadata: {{name: a}}, list: {items}}}")))
+    };
+    assert_ne!(list("[1, 2]"), list("[12]"));
     assert_eq!(applied_digest(&object("{apiVersion: v1, kind: Secret, metadata: {name: a}}")), None);
 }
