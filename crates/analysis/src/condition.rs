@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn two_conditions_leave_a_gap_and_a_failure_wins() {
-        let one = Value::list(vec![Value::Float(0.9)]);
+        let one = Value::vector(vec![0.9]);
         for (success, failure, expected) in [
             ("", "", "Successful"),
             ("result[0] > 0.8", "", "Successful"),
@@ -129,14 +129,14 @@ mod tests {
 
     #[test]
     fn an_error_names_the_condition_and_says_when_there_was_no_data() {
-        let empty = Value::list(Vec::new());
+        let empty = Value::vector(Vec::new());
         assert_eq!(
             phase("result[0] >= 0.95", "", &empty),
             "could not evaluate successCondition \"result[0] >= 0.95\": metric result is nil or empty: no data returned from the metric provider"
         );
         assert_eq!(phase("len(result) == 0 || result[0] >= 0.95", "", &empty), "Successful");
         assert_eq!(
-            phase("", "result[0]", &Value::list(vec![Value::Float(1.0)])),
+            phase("", "result[0]", &Value::vector(vec![1.0])),
             "could not evaluate failureCondition \"result[0]\": expected bool, but got float64"
         );
     }

@@ -25,6 +25,7 @@ mod environment;
 mod fields;
 pub mod flagger;
 mod gitops_config;
+pub mod install;
 pub mod names;
 mod promotion;
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CommitId, GitId, TreeId};
 use crate::message::{Person, Trailers};
-use crate::object::{EntryKind, GitObject, ObjectError, ObjectKind, ObjectSource, commit_links, tree_entries};
+use crate::object::{
+    EntryKind, GitObject, ObjectError, ObjectKind, ObjectSource, commit_links, entry_named, tree_entries,
+};
 use crate::path::RepositoryPath;
 use crate::tree::join;
 
@@ -207,8 +209,7 @@ pub(crate) fn id_at(
         if here.0 != EntryKind::Directory {
             return Ok(None);
         }
-        let entry = tree_entries(source, &here.1)?.into_iter().find(|entry| entry.name == name.as_bytes());
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = entry_named(source, &here.1, name.as_bytes())? else { return Ok(None) };
         here = (entry.kind, entry.id);
     }
     Ok(Some(here))
@@ -260,9 +261,16 @@ pub(crate) fn changed_files(
 ) -> Result<BTreeMap<String, FileChange>, ObjectError> {
     let mut changes = BTreeMap::new();
     let mut pending = vec![(String::new(), before, after)];
+    let mut directories = 0;
     while let Some((directory, before, after)) = pending.pop() {
         if before == after {
             continue;
+        }
+        // Trees that hold the same tree many times over grow without a single file.
+        directories += 1;
+        if directories > CHANGED_PATHS_MAX {
+            let from = after.or(before).unwrap_or(GitId::ZERO);
+            return Err(ObjectError::TooMany { from, limit: CHANGED_PATHS_MAX });
         }
         let mut sides: BTreeMap<Vec<u8>, FileChange> = BTreeMap::new();
         let blank = FileChange { before: None, after: None };

@@ -35,9 +35,11 @@
 
 mod address;
 mod commit;
+mod connect;
 mod disk;
 mod edit;
 mod egress;
+mod fetch;
 mod history;
 mod http;
 mod id;
@@ -64,9 +66,11 @@ mod wire;
 
 pub use address::{AddressError, HttpAddress, redact, same_repository};
 pub use commit::{CommitError, CommitPlan};
+pub use connect::{LocalAccess, connect};
 pub use disk::OpenError;
 pub use edit::{Edit, EditError};
 pub use egress::{AddressFilter, refuses_link_local};
+pub use fetch::{FetchError, Fetched};
 pub use history::{Ancestry, LastTouch, Log, LogEntry};
 pub use http::{Credential, HttpOptions, HttpRemote, PlainHttp};
 pub use id::{CommitId, GitId, GitIdError, TreeId};
@@ -79,6 +83,6 @@ pub use path::{PathError, RepositoryPath};
 pub use push::{PushError, PushOutcome, push};
 pub use receive::{Hook, ProposedUpdate, Rule};
 pub use remote::{FetchReply, FetchRequest, RefList, RefReply, RefUpdate, Remote, RemoteError, Retry, TransferLimits};
-pub use repository::{FetchError, Fetched, HistoryError, Repository};
+pub use repository::{HistoryError, Repository};
 pub use tree::{Entry, ReadError, ReadLimits, Tree};
 pub use webhook::{WEBHOOK_BYTES_MAX, Webhook, WebhookAnswer, WebhookKind, WebhookRejection, WebhookSetupError};

@@ -279,6 +279,24 @@ pub(crate) fn entries_of(object: &GitObject) -> Result<Vec<TreeEntry>, ObjectErr
     tree.entries.iter().map(entry).collect()
 }
 
+/// Finds one entry of a tree without taking the others apart.
+pub(crate) fn entry_named(
+    source: &dyn ObjectSource,
+    id: &TreeId,
+    name: &[u8],
+) -> Result<Option<TreeEntry>, ObjectError> {
+    let object = source.object(id)?.expect(ObjectKind::Tree)?;
+    for entry in gix_object::TreeRefIter::from_bytes(object.bytes(), gix_hash::Kind::Sha1) {
+        let entry = entry.map_err(|error| object.malformed(error))?;
+        if entry.filename == name {
+            let id =
+                GitId::from_gix(entry.oid).ok_or_else(|| object.malformed("an entry has an id of another hash"))?;
+            return Ok(Some(TreeEntry { name: name.to_vec(), kind: EntryKind::from_gix(entry.mode.kind()), id }));
+        }
+    }
+    Ok(None)
+}
+
 /// Builds a tree object of entries in any order; a name may stand only once.
 pub(crate) fn tree_object(mut entries: Vec<TreeEntry>) -> Result<GitObject, ObjectError> {
     entries.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
@@ -345,6 +363,19 @@ mod tests {
             vec![entry("a", EntryKind::Directory), entry("a.b", EntryKind::File), entry("a0", EntryKind::Executable)];
         let names: Vec<_> = entries_of(&tree_object(entries).unwrap()).unwrap().into_iter().map(|e| e.name).collect();
         assert_eq!(names, [b"a.b".to_vec(), b"a".to_vec(), b"a0".to_vec()]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_objects_never_panic(bytes: Vec<u8>, text: String) {
+            for bytes in [bytes, text.clone().into_bytes(), format!("tree {}\nauthor {text}\ncommitter {text}\n\n{text}", GitId::ZERO).into_bytes()] {
+                for kind in [ObjectKind::Commit, ObjectKind::Tree, ObjectKind::Tag] {
+                    let object = GitObject::new(kind, bytes.as_slice()).unwrap();
+                    let _ = (links_of(&object), entries_of(&object), tag_target(&object));
+                    let _ = crate::history::read_commit(&object);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::history::{Ancestry, LogEntry, ancestry, changed_files, read_commit};
-use crate::id::{CommitId, GitId};
+use crate::history::{Ancestry, LogEntry, ancestry, changed_files, id_at, read_commit};
+use crate::id::{CommitId, GitId, TreeId};
 use crate::object::{GitObject, ObjectError, ObjectKind, ObjectSource, commit_links, peel};
 use crate::path::RepositoryPath;
 use crate::reach::select;
@@ -23,8 +23,10 @@ pub struct ProposedUpdate {
     pub new: Option<GitId>,
     /// The new commits, newest first, at most 1,000.
     pub commits: Vec<LogEntry>,
-    /// The paths of all files that differ between old and new, sorted.
-    pub changed_paths: Vec<String>,
+    /// The paths of all files that differ between old and new, sorted; `None` when there are more than 10,000.
+    pub changed_paths: Option<Vec<String>>,
+    /// The trees of old and new.
+    trees: (Option<TreeId>, Option<TreeId>),
 }
 
 /// A question that a hook answers; an error holds the words for the one who pushed.
@@ -160,7 +162,8 @@ fn propose(source: &Quarantine<'_>, update: &RefUpdate, have: &[GitId]) -> Resul
         old: update.old,
         new: update.new,
         commits: Vec::new(),
-        changed_paths: Vec::new(),
+        changed_paths: None,
+        trees: (None, None),
     };
     let Some(new) = update.new else { return Ok(proposed) };
     let tip = peel(source, &new)?;
@@ -180,7 +183,12 @@ fn propose(source: &Quarantine<'_>, update: &RefUpdate, have: &[GitId]) -> Resul
         None => None,
     };
     let after = commit_links(source, &tip.id())?.tree;
-    proposed.changed_paths = changed_files(source, before, Some(after))?.into_keys().collect();
+    proposed.trees = (before, Some(after));
+    proposed.changed_paths = match changed_files(source, before, Some(after)) {
+        Ok(changes) => Some(changes.into_keys().collect()),
+        Err(ObjectError::TooMany { .. }) => None,
+        Err(error) => return Err(error),
+    };
     Ok(proposed)
 }
 
@@ -203,11 +211,13 @@ fn ask(source: &Quarantine<'_>, rule: &Rule, proposed: &ProposedUpdate) -> Resul
                 Ok(parent) => parent,
                 Err(error) => return Ok(Err(error.to_string())),
             };
-            let touched = proposed.changed_paths.iter().find(|changed| {
-                // A path that can't be parsed is odd enough to be refused where anything is protected.
-                RepositoryPath::parse(changed).map_or(true, |changed| changed.is_within(&parent))
-            });
-            Ok(touched.map_or(Ok(()), |touched| Err(format!("path {touched} is protected"))))
+            let at = |tree: Option<TreeId>| match tree {
+                Some(tree) => id_at(source, &tree, &parent),
+                None => Ok(None),
+            };
+            let (before, after) = proposed.trees;
+            let is_touched = proposed.new.is_some() && at(before)? != at(after)?;
+            Ok(if is_touched { Err(format!("path {parent} is protected")) } else { Ok(()) })
         }
         Rule::Hook(hook) => Ok(hook(proposed)),
     }

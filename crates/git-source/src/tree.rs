@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::id::{GitId, TreeId};
-use crate::object::{EntryKind, ObjectError, ObjectKind, ObjectSource, TreeEntry, tree_entries};
+use crate::object::{EntryKind, ObjectError, ObjectKind, ObjectSource, TreeEntry, entry_named, tree_entries};
 use crate::path::{PathError, RepositoryPath, check_name};
 use crate::repository::Repository;
 
@@ -326,8 +326,7 @@ impl Tree {
                 here = parent;
                 continue;
             }
-            let entries = tree_entries(&self.repository, &here)?;
-            let Some(entry) = entries.into_iter().find(|entry| entry.name == name.as_bytes()) else {
+            let Some(entry) = entry_named(&self.repository, &here, name.as_bytes())? else {
                 return Ok(Found::Nothing);
             };
             let is_last = pending.is_empty();

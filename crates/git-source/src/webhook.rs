@@ -193,6 +193,9 @@ fn receive_github(headers: &[(&str, &str)], body: &[u8]) -> Result<WebhookAnswer
     match header(headers, "X-GitHub-Event")? {
         None => Err(malformed("header X-GitHub-Event is missing")),
         Some("ping") => Ok(WebhookAnswer::Ping),
+        Some("push") if body.starts_with(b"payload=") => {
+            Err(malformed("it is a form; set the content type of the webhook to application/json"))
+        }
         Some("push") => {
             let push: GitHubPush = serde_json::from_slice(body).map_err(malformed)?;
             check_reference(&push.r#ref)?;
@@ -324,6 +327,7 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for body in [
             "",
+            "payload=%7B%7D",
             "null",
             "[]",
             "{}",

@@ -147,6 +147,8 @@ pub struct RecordRow {
     pub asker: Option<String>,
     /// The build it came from (`Sluice-Build`).
     pub build: Option<String>,
+    /// The source commit that was built (`Sluice-Source`).
+    pub source: Option<String>,
     /// The operation that carried it (`Sluice-Operation`, or a Promotion).
     pub operation: Option<String>,
 }

@@ -24,6 +24,7 @@ mod exchange;
 mod kind;
 mod patch;
 pub mod promotion;
+pub mod provenance;
 pub mod rollout;
 pub mod sync;
 mod time;

@@ -177,8 +177,10 @@ impl Inner {
     }
 
     fn fetch(&self, place: &Place, branch: &str) -> Result<Head, SourceFailure> {
+        // What was pushed while the remote answered may not be in the answer, so the answer is as old as the question.
+        let at = self.clock.now();
         let commit = self.head(place, branch)?;
-        Ok(Head { commit: commit.to_string(), at: self.clock.now() })
+        Ok(Head { commit: commit.to_string(), at })
     }
 
     /// Brings the head of a branch here.

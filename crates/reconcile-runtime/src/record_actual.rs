@@ -96,6 +96,7 @@ impl ActualRows {
             author: None,
             asker: None,
             build: None,
+            source: None,
             operation: note("sluice.dev/operation"),
         });
         if inner.rows.len() > PENDING_MAX {

@@ -174,15 +174,18 @@ impl Learned {
 
     /// Messages name versions after a few fixed words.
     fn versions_in_text(&self, text: &str) -> String {
-        const BEFORE: [&str; 5] = [
+        const BEFORE: [&str; 7] = [
             "resource version: ",
             "ResourceVersion in precondition: ",
             "ResourceVersion in object meta: ",
             "current: ",
             "(",
+            "\"resourceVersion\":\"",
+            "resourceVersion: \"",
         ];
         let mut shown = text.to_owned();
-        if !text.to_ascii_lowercase().contains("resource version") && !text.contains("ResourceVersion") {
+        let lower = text.to_ascii_lowercase();
+        if !lower.contains("resource version") && !lower.contains("resourceversion") {
             return shown;
         }
         for words in BEFORE {

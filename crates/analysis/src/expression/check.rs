@@ -29,9 +29,7 @@ impl Type {
             Value::Integer(_) => Self::Integer,
             Value::Float(_) => Self::Float,
             Value::Text(_) => Self::Text,
-            Value::List(items) if items.iter().all(|item| matches!(item, Value::Float(_))) => {
-                Self::List(Box::new(Self::Float))
-            }
+            Value::List(items) if items.is_vector() => Self::List(Box::new(Self::Float)),
             Value::List(_) => Self::List(Box::new(Self::Unknown)),
             Value::Map(_) => Self::Map(Box::new(Self::Unknown)),
             Value::Time(_) => Self::Time,
@@ -253,6 +251,13 @@ impl Check<'_> {
             Function::Mean | Function::Median => Ok(Type::Float),
             Function::First | Function::Last => needs(matches!(first, Type::List(_)), first.item()),
             Function::Reverse | Function::Sort | Function::Take => needs(matches!(first, Type::List(_)), first.clone()),
+            Function::Unique | Function::Flatten => {
+                needs(matches!(first, Type::List(_)), Type::List(Box::new(Type::Unknown)))
+            }
+            Function::Concat => match types.iter().find(|found| !matches!(found, Type::List(_) | Type::Unknown)) {
+                Some(found) => Err(fail(format!("cannot concat {}", found.name()))),
+                None => Ok(Type::List(Box::new(Type::Unknown))),
+            },
             Function::Upper | Function::Lower | Function::Trim => needs(first == Type::Text, Type::Text),
             Function::HasPrefix | Function::HasSuffix => Ok(Type::Bool),
             Function::IndexOf | Function::LastIndexOf => Ok(Type::Integer),

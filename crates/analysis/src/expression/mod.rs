@@ -10,6 +10,8 @@ mod fold;
 mod node;
 mod operator;
 mod parse;
+mod term;
+mod text;
 mod token;
 pub(crate) mod value;
 

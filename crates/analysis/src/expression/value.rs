@@ -28,6 +28,14 @@ pub(crate) enum Value {
 pub(crate) struct List {
     items: Vec<Value>,
     depth: usize,
+    /// Whether the host knows that it holds floats and nothing else.
+    is_vector: bool,
+}
+
+impl List {
+    pub(crate) fn is_vector(&self) -> bool {
+        self.is_vector
+    }
 }
 
 impl Deref for List {
@@ -58,7 +66,13 @@ impl Value {
 
     pub(crate) fn list(items: Vec<Self>) -> Self {
         let depth = 1 + items.iter().map(Self::depth).max().unwrap_or(0);
-        Self::List(Arc::new(List { items, depth }))
+        Self::List(Arc::new(List { items, depth, is_vector: false }))
+    }
+
+    /// A list that is known to hold floats and nothing else, as Prometheus gives it.
+    pub(crate) fn vector(numbers: Vec<f64>) -> Self {
+        let items = numbers.into_iter().map(Self::Float).collect();
+        Self::List(Arc::new(List { items, depth: 1, is_vector: true }))
     }
 
     pub(crate) fn map(entries: BTreeMap<String, Self>) -> Self {
@@ -107,9 +121,7 @@ impl Value {
             Self::Integer(_) => "int",
             Self::Float(_) => "float64",
             Self::Text(_) => "string",
-            Self::List(items) if !items.is_empty() && items.iter().all(|item| matches!(item, Self::Float(_))) => {
-                "[]float64"
-            }
+            Self::List(items) if items.is_vector => "[]float64",
             Self::List(_) => "[]interface {}",
             Self::Map(_) => "map[string]interface {}",
             Self::Time(_) => "time.Time",

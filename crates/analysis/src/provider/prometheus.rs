@@ -186,7 +186,7 @@ pub(super) fn parse_answer(status: u16, body: &[u8]) -> Result<Reading, Provider
             let numbers = samples(result, kind == "matrix");
             let numbers = numbers.ok_or_else(|| unexpected(status, "its samples can't be read", body))?;
             let shown: Vec<_> = numbers.iter().map(|number| format_plain(*number)).collect();
-            let value = Value::list(numbers.into_iter().map(Value::Float).collect());
+            let value = Value::vector(numbers);
             Ok(Reading::new(value, format!("[{}]", shown.join(",")), metadata))
         }
         Some(_) => Err(ProviderError::Value { reason: "Prometheus metric type not supported".to_owned() }),

@@ -3,5 +3,5 @@
 mod rollout;
 mod status;
 
-pub use rollout::{AnalysisRef, Canary, CanaryStep, IntOrPercent, IstioVirtualService, Rollout, Strategy};
+pub use rollout::{AnalysisRef, Canary, CanaryStep, IntOrPercent, Rollout, Strategy};
 pub use status::{PauseCondition, RolloutStatus, RunStatus, WeightDestination};

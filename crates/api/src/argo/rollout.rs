@@ -81,17 +81,6 @@ pub enum CanaryStep {
     Analysis(AnalysisRef),
 }
 
-/// A VirtualService that a Rollout shifts traffic with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IstioVirtualService {
-    /// `name` or `name.namespace`.
-    pub name: String,
-    /// HTTP route names; empty for the only or first unnamed one.
-    pub routes: Vec<String>,
-    /// The whole entry as written, with its TLS and TCP routes.
-    pub raw: Value,
-}
-
 /// `spec.strategy.canary`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Canary {
@@ -109,10 +98,8 @@ pub struct Canary {
     pub max_unavailable: IntOrPercent,
     /// `analysis`: background analysis.
     pub analysis: Option<AnalysisRef>,
-    /// `trafficRouting.istio` virtual services; empty without traffic routing.
-    pub virtual_services: Vec<IstioVirtualService>,
-    /// `trafficRouting.istio.destinationRule` as written.
-    pub destination_rule: Option<Value>,
+    /// `trafficRouting.istio` as written; `None` without traffic routing.
+    pub istio: Option<Value>,
     /// `scaleDownDelaySeconds`, 30 s: how long an old ReplicaSet stays after traffic left it.
     pub scale_down_delay: Duration,
     /// `abortScaleDownDelaySeconds`, 30 s; `None` (written 0) keeps the canary.
@@ -180,7 +167,7 @@ impl Rollout {
 
     /// Whether traffic is shifted by a provider, not by counting pods.
     pub fn is_routed(&self) -> bool {
-        matches!(&self.strategy, Strategy::Canary(canary) if !canary.virtual_services.is_empty())
+        matches!(&self.strategy, Strategy::Canary(canary) if canary.istio.is_some())
     }
 }
 
@@ -239,7 +226,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
             fields.problem(&format!("{at}.{unserved}"), "is not served yet");
         }
     }
-    let virtual_services = read_routing(fields, canary);
+    let istio = read_routing(fields, canary);
     let text = |key: &str| canary.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let seconds = |key: &str| canary.get(key).and_then(Value::as_u64).unwrap_or(30);
     let size = |fields: &mut Fields<'_>, key: &str| match canary.get(key).filter(|value| !value.is_null()) {
@@ -258,7 +245,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
     }
     let canary_service = text("canaryService");
     let stable_service = text("stableService");
-    if !virtual_services.is_empty() && (canary_service.is_none() || stable_service.is_none()) {
+    if istio.is_some() && (canary_service.is_none() || stable_service.is_none()) {
         fields.problem(
             &format!("{at}.stableService"),
             "Required value: canaryService and stableService are needed with traffic routing",
@@ -268,7 +255,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
         fields.problem(&format!("{at}.stableService"), "Invalid value: This rollout uses the same service for the stable and canary services, but two different services are required.");
     }
     Canary {
-        steps: read_steps(fields, canary.get("steps"), !virtual_services.is_empty()),
+        steps: read_steps(fields, canary.get("steps"), istio.is_some()),
         raw_steps: canary.get("steps").cloned().unwrap_or(Value::Null),
         canary_service,
         stable_service,
@@ -278,11 +265,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
             .get("analysis")
             .filter(|value| !value.is_null())
             .map(|value| read_analysis(fields, "spec.strategy.canary.analysis", value)),
-        destination_rule: canary
-            .pointer("/trafficRouting/istio/destinationRule")
-            .filter(|value| !value.is_null())
-            .cloned(),
-        virtual_services,
+        istio,
         scale_down_delay: Duration::from_secs(seconds("scaleDownDelaySeconds")),
         abort_scale_down_delay: Some(seconds("abortScaleDownDelaySeconds"))
             .filter(|seconds| *seconds > 0)
@@ -290,25 +273,17 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
     }
 }
 
-fn read_routing(fields: &mut Fields<'_>, canary: &Value) -> Vec<IstioVirtualService> {
-    let Some(routing) = canary.get("trafficRouting").and_then(Value::as_object) else { return Vec::new() };
+fn read_routing(fields: &mut Fields<'_>, canary: &Value) -> Option<Value> {
+    let routing = canary.get("trafficRouting").and_then(Value::as_object)?;
     for provider in routing.keys().filter(|provider| !matches!(provider.as_str(), "istio" | "managedRoutes")) {
         fields.problem(&format!("spec.strategy.canary.trafficRouting.{provider}"), "is not served yet; istio is");
     }
-    let Some(istio) = routing.get("istio") else { return Vec::new() };
-    let single = istio.get("virtualService").filter(|value| !value.is_null());
-    let several = istio.get("virtualServices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut services = Vec::new();
-    for entry in single.into_iter().chain(several) {
-        let Some(name) = entry.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
-            fields.problem("spec.strategy.canary.trafficRouting.istio.virtualService.name", "Required value");
-            continue;
-        };
-        let routes = entry.get("routes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let routes = routes.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        services.push(IstioVirtualService { name: name.to_owned(), routes, raw: entry.clone() });
+    let istio = routing.get("istio").filter(|value| !value.is_null())?;
+    if istio.get("destinationRule").is_some_and(|value| !value.is_null()) {
+        let field = "spec.strategy.canary.trafficRouting.istio.destinationRule";
+        fields.problem(field, "is not served yet; use canaryService and stableService as hosts");
     }
-    services
+    Some(istio.clone())
 }
 
 fn read_steps(fields: &mut Fields<'_>, steps: Option<&Value>, routed: bool) -> Vec<CanaryStep> {

@@ -9,7 +9,7 @@ use crate::support::{commit, plan, seed, text};
 
 type Case = (&'static str, fn(&dyn Remote));
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("an empty repository has no references", an_empty_repository_has_no_references),
     ("a fetched commit reads back", a_fetched_commit_reads_back),
     ("a second fetch brings only what is new", a_second_fetch_brings_only_what_is_new),
@@ -18,6 +18,7 @@ const CASES: [Case; 9] = [
     ("a push from a stale parent is a race", a_push_from_a_stale_parent_is_a_race),
     ("tags are found and peeled", tags_are_found_and_peeled),
     ("a push with missing objects moves nothing", a_push_with_missing_objects_moves_nothing),
+    ("a branch can not be a folder of another", a_branch_can_not_be_a_folder_of_another),
     ("two updates move together or not at all", two_updates_move_together_or_not_at_all),
 ];
 
@@ -67,7 +68,8 @@ fn a_second_fetch_brings_only_what_is_new(remote: &dyn Remote) {
     let (mut writer, first) = seed(remote, &["a/x=1", "b/y=1", "c/z=1"]);
     let mut reader = Repository::in_memory();
     reader.fetch(remote, "main", None).unwrap();
-    assert_eq!(reader.fetch(remote, "main", None).unwrap().objects, 0);
+    let settled = reader.fetch(remote, "main", None).unwrap();
+    assert_eq!((settled.objects, settled.previous), (0, Some(first)));
     let second = commit(&mut writer, Some(first), 2_000, &["b/y=2"]);
     push(&mut writer, remote, "main", Some(first), second).unwrap();
     let fetched = reader.fetch(remote, "main", None).unwrap();
@@ -169,6 +171,15 @@ fn a_push_with_missing_objects_moves_nothing(remote: &dyn Remote) {
     assert_eq!(remote.list_refs().unwrap().refs["refs/heads/main"], first);
     // The whole push goes through afterwards.
     assert_eq!(push(&mut writer, remote, "main", Some(first), second).unwrap(), PushOutcome::Done { now_at: second });
+}
+
+fn a_branch_can_not_be_a_folder_of_another(remote: &dyn Remote) {
+    let (mut writer, first) = seed(remote, &["a=1"]);
+    for branch in ["main/x", "main/x/y"] {
+        let outcome = push(&mut writer, remote, branch, None, first).unwrap();
+        assert!(matches!(outcome, PushOutcome::RefusedByServer { .. }), "{outcome:?}");
+    }
+    assert_eq!(remote.list_refs().unwrap().refs.len(), 1);
 }
 
 fn two_updates_move_together_or_not_at_all(remote: &dyn Remote) {

@@ -16,7 +16,7 @@ fn a_rule_of_the_server_is_told_apart_from_a_race() {
     remote.add_rule(Rule::ProtectPath { path: "policy".to_owned() });
     let touching = commit(&mut repository, Some(head), 2_000, &["policy/rules=2"]);
     let outcome = push(&mut repository, &remote, "main", Some(head), touching).unwrap();
-    assert_eq!(outcome, PushOutcome::RefusedByServer { message: "path policy/rules is protected".to_owned() });
+    assert_eq!(outcome, PushOutcome::RefusedByServer { message: "path policy is protected".to_owned() });
     assert_eq!(remote.head("main"), Some(head));
     let harmless = commit(&mut repository, Some(head), 2_000, &["apps/web=2"]);
     let outcome = push(&mut repository, &remote, "main", Some(head), harmless).unwrap();
@@ -28,11 +28,11 @@ fn a_hook_sees_commits_and_paths_and_its_words_are_made_printable() {
     let (remote, mut repository, head) = world();
     remote.add_rule(Rule::hook(|proposed| {
         let subjects: Vec<_> = proposed.commits.iter().map(|commit| commit.subject().to_owned()).collect();
-        Err(format!("{} {:?} {:?}\n\u{1b}[31mGH006", proposed.name, subjects, proposed.changed_paths))
+        Err(format!("{} {subjects:?} {:?}\n\u{1b}[31mGH006", proposed.name, proposed.changed_paths))
     }));
     let next = commit(&mut repository, Some(head), 2_000, &["apps/web=2"]);
     let outcome = push(&mut repository, &remote, "main", Some(head), next).unwrap();
-    let message = "refs/heads/main [\"commit at 2000\"] [\"apps/web\"] \u{fffd}[31mGH006".to_owned();
+    let message = "refs/heads/main [\"commit at 2000\"] Some([\"apps/web\"]) \u{fffd}[31mGH006".to_owned();
     assert_eq!(outcome, PushOutcome::RefusedByServer { message });
 }
 

@@ -137,6 +137,40 @@ fn limits_on_size_count_and_depth_hold() {
 }
 
 #[test]
+fn trees_that_hold_one_tree_many_times_over_stop_at_a_limit() {
+    let mut repository = Repository::in_memory();
+    for leaf in [raw_tree(&mut repository, &[]), insert(&mut repository, ObjectKind::Blob, b"x")] {
+        let mut mode = if repository.tree(leaf).list(".").is_ok() { "40000" } else { "100644" };
+        let mut tree = leaf;
+        for _ in 0..12 {
+            let names: Vec<_> = (b'a'..=b'j').map(|letter| [letter]).collect();
+            let entries: Vec<_> = names.iter().map(|name| (mode, name.as_slice(), tree)).collect();
+            tree = raw_tree(&mut repository, &entries);
+            mode = "40000";
+        }
+        let error = repository.tree(tree).files(".").unwrap_err();
+        assert_eq!(error.to_string(), "`.` has more than 50000 files");
+        let text = format!("tree {tree}\nauthor A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\nbomb\n");
+        let bomb = insert(&mut repository, ObjectKind::Commit, text.as_bytes());
+        let log = repository.log(bomb, ".", 10).unwrap();
+        assert_eq!(log.entries[0].changed_paths, None, "too many to list");
+    }
+}
+
+#[test]
+fn a_very_deep_tree_is_cut_at_the_depth_limit() {
+    let mut repository = Repository::in_memory();
+    let mut tree = insert(&mut repository, ObjectKind::Blob, b"x");
+    let mut mode = "100644";
+    for _ in 0..10_000 {
+        tree = raw_tree(&mut repository, &[(mode, b"d", tree)]);
+        mode = "40000";
+    }
+    let error = repository.tree(tree).files(".").unwrap_err();
+    assert!(error.to_string().ends_with("is nested more than 100 directories deep"), "{error}");
+}
+
+#[test]
 fn submodules_are_refused_wherever_they_stand() {
     let mut repository = Repository::in_memory();
     let root = raw_tree(&mut repository, &[("160000", b"sub", GitId::from_bytes([7; 20]))]);

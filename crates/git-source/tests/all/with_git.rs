@@ -181,3 +181,65 @@ fn our_logs_trailers_and_commit_ids_agree_with_git() {
     assert_eq!(String::from_utf8_lossy(&theirs.stdout).trim(), ours.to_string());
     assert_eq!(text(&repository, ours, "dir/a"), "2");
 }
+
+/// A sequence of numbers that is the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[test]
+fn our_text_merge_agrees_with_git_on_many_small_files() {
+    if !has_git() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut numbers = Numbers(7);
+    let (mut clean, mut clashes) = (0, 0);
+    for round in 0..400 {
+        let base: Vec<String> = (0..numbers.below(14)).map(|_| format!("line {}", numbers.below(5))).collect();
+        let mut changed = || {
+            let mut lines = base.clone();
+            for _ in 0..1 + numbers.below(2) {
+                let at = numbers.below(lines.len() as u64 + 1) as usize;
+                match numbers.below(3) {
+                    0 if at < lines.len() => drop(lines.remove(at)),
+                    1 if at < lines.len() => lines[at] = format!("new {}", numbers.below(3)),
+                    _ => lines.insert(at, format!("more {}", numbers.below(3))),
+                }
+            }
+            lines
+        };
+        let (ours, theirs) = (changed(), changed());
+        let content = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let mut repository = Repository::in_memory();
+        let trees = [&base, &ours, &theirs].map(|lines| {
+            let text = content(lines);
+            let commit = commit(&mut repository, None, 1, &[&format!("f={text}")]);
+            repository.tree_id(commit).unwrap()
+        });
+        for (name, lines) in [("base", &base), ("ours", &ours), ("theirs", &theirs)] {
+            std::fs::write(folder.path().join(name), content(lines)).unwrap();
+        }
+        let expected = git_output(folder.path(), &["merge-file", "-p", "ours", "base", "theirs"]);
+        match repository.merge(trees[0], trees[1], trees[2], &["f"]) {
+            Ok(merged) => {
+                clean += 1;
+                assert!(expected.status.success(), "round {round}: git sees a conflict: {base:?} {ours:?} {theirs:?}");
+                assert_eq!(&*repository.tree(merged).read("f").unwrap(), expected.stdout, "round {round}");
+            }
+            Err(_) => {
+                clashes += 1;
+                assert!(
+                    !expected.status.success(),
+                    "round {round}: git sees no conflict: {base:?} {ours:?} {theirs:?}"
+                );
+            }
+        }
+    }
+    assert!(clean > 50 && clashes > 50, "{clean} {clashes}");
+}

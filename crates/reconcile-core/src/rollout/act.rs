@@ -307,28 +307,15 @@ pub(super) fn claims_at(object: &object_model::Object, snapshot: &Snapshot, poin
 
 /// Brings the traffic objects to a weight.
 pub(super) fn shift(snapshot: &Snapshot, weight: Weight, plan: &mut Plan) {
-    match route::shift(snapshot, weight) {
-        Ok(acts) => {
-            if !acts.is_empty() {
-                let text = format!("Traffic weight updated to {weight}");
-                let versions: Vec<_> =
-                    snapshot.routes.iter().filter_map(|route| route.object.as_ref()?.resource_version()).collect();
-                note(
-                    snapshot,
-                    plan,
-                    EventType::Normal,
-                    "TrafficWeightUpdated",
-                    &text,
-                    &format!("weight/{}/{weight}/{}", snapshot.hash, versions.join("-")),
-                );
-            }
-            plan.stage(acts);
-        }
-        Err(why) => {
-            plan.wait("traffic", why.clone());
-            plan.report.problems.push(why);
-        }
+    let acts = route::shift(snapshot, weight);
+    if !acts.is_empty() {
+        let text = format!("Traffic weight updated to {weight}");
+        let versions: Vec<_> =
+            snapshot.routing.live.values().filter_map(object_model::Object::resource_version).collect();
+        let transition = format!("weight/{}/{weight}/{}", snapshot.hash, versions.join("-"));
+        note(snapshot, plan, EventType::Normal, "TrafficWeightUpdated", &text, &transition);
     }
+    plan.stage(acts);
 }
 
 /// Adds an Event about the Rollout.

@@ -54,9 +54,10 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     }
     let canary = hash_of(snapshot.canary_service.as_deref()) == Some(set.hash.as_str());
     let weight = snapshot
-        .routes
-        .iter()
-        .filter_map(|route| heaviest(snapshot, route.object.as_ref()?.json().get("spec")?))
+        .routing
+        .live
+        .values()
+        .filter_map(|route| heaviest(snapshot, route.json().get("spec")?))
         .max()
         .unwrap_or(0);
     if canary && !stable && weight > 0 && to == 0 {
@@ -95,9 +96,10 @@ fn weights(snapshot: &Snapshot, patch: &Value) -> Option<(&'static str, String)>
     }
     let to = heaviest(snapshot, spec)?;
     let now = snapshot
-        .routes
-        .iter()
-        .filter_map(|route| heaviest(snapshot, route.object.as_ref()?.json().get("spec")?))
+        .routing
+        .live
+        .values()
+        .filter_map(|route| heaviest(snapshot, route.json().get("spec")?))
         .min()
         .unwrap_or(0);
     if to <= now {

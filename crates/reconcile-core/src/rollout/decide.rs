@@ -49,7 +49,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     };
     act::restamp_revision(snapshot, new, &mut plan);
     let observed = if snapshot.spec.is_routed() { route::observe(snapshot) } else { Observed::Weight(Weight::ZERO) };
-    if let Observed::Unusable(why) = &observed {
+    if let Observed::Unusable { why, .. } = &observed {
         plan.wait("traffic", why.clone());
         act::note(
             snapshot,
@@ -64,7 +64,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     judge_runs(snapshot, &mut progress, &mut plan);
     let goal = Goal::of(snapshot, &progress, new);
     converge(snapshot, &progress, &goal, &observed, &mut plan);
-    if plan.acts().next().is_none() && !matches!(observed, Observed::Unusable(_)) {
+    if plan.acts().next().is_none() && !observed.is_unusable() {
         // Nothing is left to do for this row of the table: only now may the next row begin.
         advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
     }
@@ -167,6 +167,7 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
     if snapshot.spec.is_routed() && observed.highest() > goal.weight && may_shed(snapshot, progress) {
         return act::shift(snapshot, goal.weight, plan);
     }
+    plan.stage(route::claim(snapshot, observed));
     act::grow(snapshot, &scaling, plan);
     act::select(snapshot, progress, observed, plan);
     if plan.acts().next().is_some() {
@@ -200,7 +201,7 @@ fn not_ready_for(
     observed: &Observed,
     new: &ReplicaSetView,
 ) -> Option<String> {
-    if matches!(observed, Observed::Unusable(_)) {
+    if observed.is_unusable() {
         return Some("the traffic objects can't carry the split".to_owned());
     }
     if goal.weight <= observed.highest() || progress.is_fully_promoted(snapshot) {

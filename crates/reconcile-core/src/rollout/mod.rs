@@ -19,7 +19,7 @@ use object_model::Object;
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
 pub use pod_hash::pod_hash;
 pub use replicas::{RatioState, ratio_goal, ratio_next, routed_canary};
-pub use snapshot::{ReplicaSetView, RouteView, RunView, Snapshot};
+pub use snapshot::{ReplicaSetView, Routing, RunView, Snapshot};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::argo::{AnalysisRef, Canary, IstioVirtualService, Rollout, RolloutStatus};
+use api::argo::{AnalysisRef, Canary, Rollout, RolloutStatus};
 use api::{Problem, names};
-use object_model::{Object, PodHash, RolloutRevision, Timestamp, Uid, parse_time};
+use object_model::{Object, ObjectId, PodHash, RolloutRevision, Timestamp, Uid, parse_time};
 use serde_json::Value;
+use traffic_split::{IstioTarget, Target};
 
 use super::model::{self, Step, StepKind};
 use super::pod_hash::pod_hash;
@@ -84,17 +85,13 @@ impl RunView {
     }
 }
 
-/// One traffic object that carries the split.
-#[derive(Debug, Clone)]
-pub struct RouteView {
-    /// The entry of the spec.
-    pub entry: IstioVirtualService,
-    /// Namespace of the VirtualService.
-    pub namespace: String,
-    /// Name of the VirtualService.
-    pub name: String,
-    /// The object, when it exists.
-    pub object: Option<Arc<Object>>,
+/// The traffic objects that carry the split.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// The providers and what they set.
+    pub targets: Vec<Target>,
+    /// The objects of the targets that exist.
+    pub live: BTreeMap<ObjectId, Object>,
 }
 
 /// Everything that a rollout decision reads.
@@ -127,7 +124,7 @@ pub struct Snapshot {
     /// The stable Service, when it exists.
     pub stable_service: Option<Arc<Object>>,
     /// The traffic objects.
-    pub routes: Vec<RouteView>,
+    pub routing: Routing,
     /// AnalysisTemplates by (name, whether cluster-scoped).
     pub templates: BTreeMap<(String, bool), Arc<Object>>,
     /// Its AnalysisRuns by name.
@@ -139,7 +136,7 @@ impl Snapshot {
     pub fn observe(view: &dyn View, key: &Key) -> Option<Self> {
         let rollout = view.get(&kinds::rollout(), &key.namespace, &key.name)?;
         let uid = rollout.uid()?;
-        let (spec, problems) = Rollout::parse(&rollout);
+        let (spec, mut problems) = Rollout::parse(&rollout);
         let status = RolloutStatus::parse(&rollout);
         let sets = replica_sets(view, &uid);
         let hash = pod_hash(&spec.template, status.collision_count);
@@ -154,7 +151,7 @@ impl Snapshot {
             now: view.now(),
             canary_service: service(canary.and_then(|canary| canary.canary_service.as_ref())),
             stable_service: service(canary.and_then(|canary| canary.stable_service.as_ref())),
-            routes: canary.map(|canary| routes(view, key, canary)).unwrap_or_default(),
+            routing: canary.map(|canary| routing(view, key, canary, &mut problems)).unwrap_or_default(),
             templates: canary.map(|canary| templates(view, key, canary, &steps)).unwrap_or_default(),
             runs: runs.map(|run| (run.object.name().to_owned(), run)).collect(),
             step_hash: model::step_hash(canary.map_or(&Value::Null, |canary| &canary.raw_steps)),
@@ -214,13 +211,20 @@ fn replica_sets(view: &dyn View, uid: &Uid) -> Vec<ReplicaSetView> {
     sets
 }
 
-fn routes(view: &dyn View, key: &Key, canary: &Canary) -> Vec<RouteView> {
-    let route = |entry: &IstioVirtualService| {
-        let (name, namespace) = entry.name.split_once('.').unwrap_or((&entry.name, &key.namespace));
-        let object = view.get(&kinds::virtual_service(), namespace, name);
-        RouteView { entry: entry.clone(), namespace: namespace.to_owned(), name: name.to_owned(), object }
+fn routing(view: &dyn View, key: &Key, canary: &Canary, problems: &mut Vec<Problem>) -> Routing {
+    let Some(istio) = &canary.istio else { return Routing::default() };
+    let target = match IstioTarget::parse(istio, &key.namespace, &key.name) {
+        Ok(target) => Target::Istio(target),
+        Err(error) => {
+            problems.push(Problem::new("spec.strategy.canary.trafficRouting.istio", error.to_string()));
+            return Routing::default();
+        }
     };
-    canary.virtual_services.iter().map(route).collect()
+    let find = |id: ObjectId| {
+        let object = view.get(&kinds::virtual_service(), id.namespace.as_deref().unwrap_or_default(), &id.name)?;
+        Some((id, (*object).clone()))
+    };
+    Routing { live: target.objects().into_iter().filter_map(find).collect(), targets: vec![target] }
 }
 
 fn templates(view: &dyn View, key: &Key, canary: &Canary, steps: &[Step]) -> BTreeMap<(String, bool), Arc<Object>> {

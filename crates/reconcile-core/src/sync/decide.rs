@@ -396,6 +396,7 @@ pub(super) fn record_rows(snapshot: &Snapshot) -> Vec<RecordRow> {
             asker: Some(asker.unwrap_or_else(|| author.clone())),
             author: Some(author),
             build: touched.trailer("Sluice-Build").map(str::to_owned),
+            source: touched.trailer("Sluice-Source").map(str::to_owned),
             operation: touched.trailer("Sluice-Operation").map(str::to_owned),
         })
     };

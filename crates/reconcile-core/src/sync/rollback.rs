@@ -42,10 +42,9 @@ pub(super) fn consider(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report
         "requestedBy": "sluice",
     });
     for key in ["build", "source"] {
-        if let Some(value) = snapshot.config.str_at(&format!("/status/lastHealthy/{key}")) {
-            if let Value::Object(map) = &mut spec {
-                map.insert(key.to_owned(), value.into());
-            }
+        let value = snapshot.config.str_at(&format!("/status/lastHealthy/{key}"));
+        if let (Some(value), Value::Object(map)) = (value, &mut spec) {
+            map.insert(key.to_owned(), value.into());
         }
     }
     let object = Object::parse(json!({
