@@ -17,6 +17,7 @@
 //! ```
 
 mod compare;
+pub mod demo;
 pub mod embedded;
 mod kubeconfig;
 mod managed_fields;
@@ -24,7 +25,9 @@ mod normalise;
 mod paths;
 mod runner;
 mod script;
+pub mod setting;
 mod stage;
+pub mod story;
 mod target;
 mod transcript;
 mod transport;

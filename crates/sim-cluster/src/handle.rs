@@ -20,6 +20,7 @@ use crate::selector::Selection;
 use crate::store::Stored;
 use crate::watch::{Watch, WatchStart};
 use crate::write::{Action, Call, DeleteOptions, FieldValidation, Outcome, PatchKind, Propagation, WriteOptions};
+use crate::{discovery, scale};
 
 /// The default of a watch without a timeout.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -98,12 +99,17 @@ impl Cluster {
     }
 
     fn read(&self, asked: &Asked<'_>) -> Result<Reply, ApiError> {
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         match asked.verb {
             "get" => self.read_one(asked, &presentation).map(Reply::Response),
             "list" => self.read_list(asked, &presentation).map(Reply::Response),
             _ => self.open_watch(asked, presentation).map(|watch| Reply::Watch(Box::new(watch))),
         }
+    }
+
+    fn presentation(&self, asked: &Asked<'_>) -> Result<Presentation, ApiError> {
+        let accept = asked.request.header_text("accept");
+        Presentation::from_accept(accept, asked.query.get("includeObject"), self.now())
     }
 
     fn read_one(&self, asked: &Asked<'_>, presentation: &Presentation) -> Result<Response, ApiError> {
@@ -114,6 +120,9 @@ impl Cluster {
             .ok_or_else(|| ApiError::not_found(&asked.resource, name))?;
         if let Some(version) = asked.query.get("resourceVersion") {
             self.check_reached(parse_revision(version)?)?;
+        }
+        if asked.target.subresource.as_deref() == Some("scale") {
+            return Ok(Response::value(200, &scale::of(&asked.resource, object.json())));
         }
         Ok(Response::json(200, presentation.object(&asked.resource, object)))
     }
@@ -226,7 +235,7 @@ impl Cluster {
     }
 
     fn write(&mut self, asked: &Asked<'_>) -> Result<Response, ApiError> {
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         let call = call(asked)?;
         if asked.verb == "deletecollection" {
             return self.delete_collection(asked, &call);
@@ -253,7 +262,7 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
-        let presentation = Presentation::from_accept(asked.request.header_text("accept"))?;
+        let presentation = self.presentation(asked)?;
         let metadata = json!({"resourceVersion": self.revision().to_string()});
         Ok(Response::value(200, &presentation.list(&asked.resource, &chosen, &metadata)))
     }
@@ -262,12 +271,28 @@ impl Cluster {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::method_not_allowed());
         }
-        match path.trim_end_matches('/') {
-            "/healthz" | "/livez" | "/readyz" => {
-                Ok(Response::typed(200, "text/plain; charset=utf-8", Bytes::from("ok")))
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let is_aggregated = discovery::wants_aggregated(request.header_text("accept"));
+        let aggregated = |value: Value| Response::typed(200, discovery::AGGREGATED, Bytes::from(value.to_string()));
+        let value = match parts.as_slice() {
+            ["healthz" | "livez" | "readyz", ..] => {
+                return Ok(Response::typed(200, "text/plain; charset=utf-8", Bytes::from("ok")));
             }
-            _ => Err(ApiError::unknown_path()),
-        }
+            ["version"] => discovery::version(),
+            ["api"] if is_aggregated => return Ok(aggregated(self.aggregated(true))),
+            ["apis"] if is_aggregated => return Ok(aggregated(self.aggregated(false))),
+            ["api"] => self.legacy_versions(),
+            ["apis"] => self.group_list(),
+            ["api", version] => self.resource_list("", version)?,
+            ["apis", group] => self.group(group)?,
+            ["apis", group, version] => self.resource_list(group, version)?,
+            ["openapi", "v3"] => self.openapi_index(),
+            ["openapi", "v3", "api", version] => self.openapi_document("", version)?,
+            ["openapi", "v3", "apis", group, version] => self.openapi_document(group, version)?,
+            [] => json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+            _ => return Err(ApiError::unknown_path()),
+        };
+        Ok(Response::value(200, &value))
     }
 }
 
@@ -407,6 +432,9 @@ fn respond(asked: &Asked<'_>, presentation: &Presentation, outcome: &Outcome) ->
         Response::value(200, &status)
     } else {
         let code = if outcome.effect == Effect::Created { 201 } else { 200 };
+        if asked.target.subresource.as_deref() == Some("scale") {
+            return Response::value(code, &scale::of(&asked.resource, outcome.object.json()));
+        }
         Response::json(code, presentation.object(&asked.resource, &outcome.object))
     };
     for warning in outcome.warnings.iter().take(64) {

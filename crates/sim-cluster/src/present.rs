@@ -1,11 +1,13 @@
 //! How objects are shown to a client: as they are, in the requested version, as metadata only, or as a table.
 
 use bytes::Bytes;
+use object_model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::resource::ResourceType;
 use crate::store::Stored;
+use crate::table::{self, Included};
 
 /// The form of the answer, from the `Accept` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +21,19 @@ pub(crate) enum Form {
 #[derive(Debug, Clone)]
 pub(crate) struct Presentation {
     pub(crate) form: Form,
+    included: Included,
+    has_header: bool,
+    now: Timestamp,
 }
 
 impl Presentation {
     /// Reads an `Accept` header: the first acceptable media type wins.
-    pub(crate) fn from_accept(accept: Option<&str>) -> Result<Self, ApiError> {
+    pub(crate) fn from_accept(accept: Option<&str>, included: Option<&str>, now: Timestamp) -> Result<Self, ApiError> {
+        let included = match included {
+            Some("None") => Included::Nothing,
+            Some("Object") => Included::Object,
+            _ => Included::Metadata,
+        };
         let accept = accept.unwrap_or("*/*");
         for clause in accept.split(',').take(32) {
             let mut parts = clause.split(';').map(str::trim);
@@ -43,7 +53,7 @@ impl Presentation {
             if form != Form::Object && parameter("g") != Some("meta.k8s.io") {
                 continue;
             }
-            return Ok(Self { form });
+            return Ok(Self { form, included, has_header: true, now });
         }
         Err(ApiError::not_acceptable())
     }
@@ -54,12 +64,23 @@ impl Presentation {
                 Some(converted) => Bytes::from(converted.to_string()),
                 None => object.bytes(),
             },
-            Form::Metadata | Form::Table => Bytes::from(metadata_only(object.json()).to_string()),
+            Form::Metadata => Bytes::from(metadata_only(object.json()).to_string()),
+            Form::Table => {
+                let converted = in_version(resource, object.json());
+                let json = converted.as_ref().unwrap_or_else(|| object.json());
+                let metadata = json!({"resourceVersion": object.revision().to_string()});
+                let table = table::table(resource, &[json], self.included, self.has_header, &metadata, self.now);
+                Bytes::from(table.to_string())
+            }
         }
     }
 
-    pub(crate) fn event_object(&mut self, resource: &ResourceType, object: &Stored) -> Bytes {
-        self.object(resource, object)
+    /// The object of a watch event; only the first table of a stream has a header.
+    pub(crate) fn event_object(&mut self, resource: &ResourceType, object: &Stored, now: Timestamp) -> Bytes {
+        self.now = now;
+        let shown = self.object(resource, object);
+        self.has_header = false;
+        shown
     }
 
     pub(crate) fn bookmark(&self, resource: &ResourceType, revision: u64, annotations: Option<Value>) -> Value {
@@ -75,6 +96,17 @@ impl Presentation {
     }
 
     pub(crate) fn list(&self, resource: &ResourceType, objects: &[impl AsRef<Stored>], metadata: &Value) -> Value {
+        if self.form == Form::Table {
+            let converted: Vec<Value> = objects
+                .iter()
+                .map(|object| {
+                    let json = object.as_ref().json();
+                    in_version(resource, json).unwrap_or_else(|| json.clone())
+                })
+                .collect();
+            let rows: Vec<&Value> = converted.iter().collect();
+            return table::table(resource, &rows, self.included, true, metadata, self.now);
+        }
         let (kind, api_version) = match self.form {
             Form::Object => (resource.list_kind.clone(), resource.api_version()),
             Form::Metadata | Form::Table => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),

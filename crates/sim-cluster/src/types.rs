@@ -50,6 +50,7 @@ pub(crate) struct FieldDef {
     pub(crate) merge_key: Option<String>,
     pub(crate) is_merged: bool,
     pub(crate) is_replaced: bool,
+    pub(crate) retains_keys: bool,
     pub(crate) is_atomic: bool,
     pub(crate) list: ListKind,
 }
@@ -133,6 +134,7 @@ fn read_field(field: &Value, ids: &BTreeMap<&str, TypeId>) -> FieldDef {
         merge_key: Some(text("k")).filter(|key| !key.is_empty()).map(str::to_owned),
         is_merged: strategies.contains(&"merge"),
         is_replaced: strategies.contains(&"replace"),
+        retains_keys: strategies.contains(&"retainKeys"),
         is_atomic: flag("a"),
         list,
     }

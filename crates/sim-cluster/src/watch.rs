@@ -108,7 +108,7 @@ impl Watch {
             let message = format!("too old resource version: {} ({})", self.cursor, cluster.store.compacted());
             return self.fail(lines, &ApiError::expired(message));
         }
-        self.take_changes(cluster, &mut lines);
+        self.take_changes(cluster, now, &mut lines);
         if lines.len() < LINES_MAX {
             self.take_bookmark(now, &mut lines);
         }
@@ -119,7 +119,7 @@ impl Watch {
     fn take_initial(&mut self, cluster: &Cluster, now: Timestamp, lines: &mut Vec<Bytes>) {
         while lines.len() < LINES_MAX {
             let Some(object) = self.initial.next() else { break };
-            lines.push(self.line("ADDED", &object));
+            lines.push(self.line("ADDED", &object, now));
         }
         if self.ends_initial && self.initial.len() == 0 && lines.len() < LINES_MAX {
             self.ends_initial = false;
@@ -131,7 +131,7 @@ impl Watch {
         }
     }
 
-    fn take_changes(&mut self, cluster: &Cluster, lines: &mut Vec<Bytes>) {
+    fn take_changes(&mut self, cluster: &Cluster, now: Timestamp, lines: &mut Vec<Bytes>) {
         let mut cursor = self.cursor;
         for change in cluster.store.changes_since(self.cursor) {
             if lines.len() >= LINES_MAX {
@@ -140,7 +140,7 @@ impl Watch {
             }
             cursor = change.revision;
             if let Some((kind, state)) = self.event(change) {
-                lines.push(self.line(kind, &state));
+                lines.push(self.line(kind, &state, now));
             }
         }
         self.cursor = cluster.revision().max(self.cursor);
@@ -179,8 +179,8 @@ impl Watch {
         }
     }
 
-    fn line(&mut self, kind: &str, object: &Stored) -> Bytes {
-        let shown = self.presentation.event_object(&self.resource, object);
+    fn line(&mut self, kind: &str, object: &Stored, now: Timestamp) -> Bytes {
+        let shown = self.presentation.event_object(&self.resource, object, now);
         let mut line = Vec::with_capacity(shown.len() + 32);
         line.extend_from_slice(b"{\"type\":\"");
         line.extend_from_slice(kind.as_bytes());

@@ -142,7 +142,10 @@ impl Cluster {
     pub(crate) fn perform(&mut self, call: &Call, action: Action) -> Result<Outcome, ApiError> {
         let verb = action.verb();
         let random = self.random_state();
+        let is_scale = call.subresource.as_deref() == Some("scale");
         let result = match action {
+            Action::Update(body) if is_scale => self.update_scale(call, &body),
+            Action::Patch(kind, body) if is_scale => self.patch_scale(call, kind, &body),
             Action::Create(body) => self.create(call, body),
             Action::Update(body) => self.update(call, body),
             Action::Patch(kind, body) => self.patch(call, kind, &body),
@@ -234,7 +237,7 @@ impl Cluster {
     }
 
     /// Records in the managed fields what an update changed.
-    fn track_update(&self, call: &Call, live: &Value, given: Option<&Value>, mut new: Value) -> Value {
+    pub(crate) fn track_update(&self, call: &Call, live: &Value, given: Option<&Value>, mut new: Value) -> Value {
         let is_reset = given.and_then(Value::as_array).is_some_and(|list| match list.as_slice() {
             [] => true,
             [one] => one.as_object().is_some_and(Map::is_empty),

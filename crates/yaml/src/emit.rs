@@ -9,8 +9,10 @@ use crate::key_order;
 use crate::number::{format_go, format_json};
 use crate::resolve::{Resolved, resolve};
 
-use analysis::{Analysis, Style, style_of};
+use analysis::Analysis;
 use text::Text;
+
+pub(crate) use analysis::{Style, style_of};
 
 /// Longest key in bytes that is written without `?`.
 const SIMPLE_KEY_BYTES_MAX: usize = 128;

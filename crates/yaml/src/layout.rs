@@ -98,12 +98,14 @@ impl Document {
 
     /// The value at `path`.
     pub fn get(&self, path: &[Step]) -> Option<&Value> {
-        Some(self.walk(path)?.1)
+        self.walk(path)?.1
     }
 
     /// The nearest place for a message about `path`: its own, or that of the closest parent that exists.
+    ///
+    /// Keys and indices are found even after the value was taken out of the document.
     pub fn nearest_position(&self, path: &[Step]) -> Position {
-        let mut here = (&self.root, &self.value);
+        let mut here = (&self.root, Some(&self.value));
         for step in path {
             match child(here, step) {
                 Some(next) => here = next,
@@ -113,22 +115,28 @@ impl Document {
         here.0.position()
     }
 
-    fn walk(&self, path: &[Step]) -> Option<(&Node, &Value)> {
-        path.iter().try_fold((&self.root, &self.value), child)
+    pub(crate) fn walk(&self, path: &[Step]) -> Option<(&Node, Option<&Value>)> {
+        path.iter().try_fold((&self.root, Some(&self.value)), child)
     }
 }
 
-/// Follows one step from a value and its node.
-pub(crate) fn child<'a>((node, value): (&'a Node, &'a Value), step: &Step) -> Option<(&'a Node, &'a Value)> {
+/// Follows one step from a node and its value; only entries need the value.
+pub(crate) fn child<'a>(
+    (node, value): (&'a Node, Option<&'a Value>),
+    step: &Step,
+) -> Option<(&'a Node, Option<&'a Value>)> {
     match (step, &node.children) {
-        (Step::Key(key), Children::Entries(entries)) => Some((entries.get(key.as_str())?, value.get(key)?)),
-        (Step::Index(index), Children::Items(items)) => Some((items.get(*index)?, value.get(*index)?)),
+        (Step::Key(key), Children::Entries(entries)) => {
+            Some((entries.get(key.as_str())?, value.and_then(|value| value.get(key))))
+        }
+        (Step::Index(index), Children::Items(items)) => {
+            Some((items.get(*index)?, value.and_then(|value| value.get(*index))))
+        }
         (Step::Entry { key, value: wanted }, Children::Items(items)) => {
-            let index = value
-                .as_array()?
-                .iter()
-                .position(|item| item.get(key).and_then(Value::as_str) == Some(wanted.as_str()))?;
-            Some((items.get(index)?, value.get(index)?))
+            let list = value?.as_array()?;
+            let is_wanted = |item: &Value| item.get(key).and_then(Value::as_str) == Some(wanted.as_str());
+            let index = list.iter().position(is_wanted)?;
+            Some((items.get(index)?, list.get(index)))
         }
         _ => None,
     }
@@ -156,7 +164,6 @@ pub(crate) struct Node {
     /// Characters before the end; exact for plain scalars only.
     pub(crate) end: u32,
     pub(crate) notation: Notation,
-    #[expect(dead_code, reason = "read by the editor")]
     pub(crate) is_anchored: bool,
     pub(crate) children: Children,
 }

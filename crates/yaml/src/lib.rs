@@ -15,6 +15,7 @@
 //! ```
 
 mod diagnostic;
+mod edit;
 mod emit;
 mod key_order;
 mod layout;
@@ -25,6 +26,7 @@ mod resolve;
 mod timestamp;
 
 pub use diagnostic::Diagnostic;
+pub use edit::{Edit, EditError, set_scalar, set_scalars};
 pub use emit::to_yaml;
 pub use layout::{Document, Position, Step};
 pub use limits::Limits;

@@ -1,6 +1,8 @@
 //! From text to documents: the parser's events become values with places, under limits.
 
+mod ambiguity;
 mod build;
+mod json;
 mod scalar;
 mod source;
 
@@ -28,6 +30,10 @@ pub fn parse(text: impl AsRef<[u8]>) -> Result<Vec<Document>, Vec<Diagnostic>> {
 pub fn parse_with(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Vec<Document>, Vec<Diagnostic>> {
     let text = source::decode(text.as_ref(), limits).map_err(|diagnostic| vec![diagnostic])?;
     let mut builder = Builder::new(limits);
+    if json::is_json(text) {
+        json::load(text, &mut builder).map_err(|fault| vec![fault])?;
+        return Ok(builder.finish());
+    }
     let mut faults = Vec::new();
     let mut part = source::Part::whole(text);
     // Each turn either ends or drops at least one line of the text, and the number of faults is bounded.
@@ -50,6 +56,7 @@ pub fn parse_with(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Vec<Documen
 /// Feeds one part of the text to the builder.
 fn load_part(part: &source::Part<'_>, builder: &mut Builder<'_>) -> Result<(), Diagnostic> {
     let mut parser = Parser::new_from_str(part.text());
+    let mut watch = ambiguity::Watch::over(part.text());
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| syntax_fault(part, &error))?;
         let place = Mark {
@@ -63,12 +70,22 @@ fn load_part(part: &source::Part<'_>, builder: &mut Builder<'_>) -> Result<(), D
             Event::DocumentEnd => builder.end_document(),
             Event::Alias(anchor) => builder.alias(anchor, place)?,
             Event::Scalar(text, style, anchor, tag) => {
+                watch.check(&text, style, span.end.index(), place)?;
                 let scalar = scalar::Scalar { text: &text, style, tag: tag.as_deref() };
                 builder.scalar(&scalar, anchor, place)?;
             }
-            Event::SequenceStart(anchor, tag) => builder.start_list(anchor, tag.as_deref(), place)?,
-            Event::MappingStart(anchor, tag) => builder.start_mapping(anchor, tag.as_deref(), place)?,
-            Event::SequenceEnd | Event::MappingEnd => builder.end_collection()?,
+            Event::SequenceStart(anchor, tag) => {
+                watch.open(span.start.index());
+                builder.start_list(anchor, tag.as_deref(), place)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                watch.open(span.start.index());
+                builder.start_mapping(anchor, tag.as_deref(), place)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                watch.close();
+                builder.end_collection()?;
+            }
             Event::StreamEnd => break,
             Event::StreamStart | Event::Nothing => {}
         }

@@ -7,25 +7,39 @@ struct Decimal {
     exponent: i32,
 }
 
-/// Splits Rust's shortest scientific notation (`-1.25e-7`), whose digits are the same as Go's.
-fn decimal(scientific: &str) -> Decimal {
-    let (is_negative, unsigned) = match scientific.strip_prefix('-') {
+/// Splits the shortest notation of a finite float, whose digits are the same as Go's.
+///
+/// The digits are those of `serde_json`, which breaks ties to even as Go does; the standard library rounds them up.
+fn decimal(shortest: &str) -> Decimal {
+    let (is_negative, unsigned) = match shortest.strip_prefix('-') {
         Some(rest) => (true, rest),
-        None => (false, scientific),
+        None => (false, shortest),
     };
     let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let written = format!("{whole}{fraction}");
+    let digits = written.trim_start_matches('0');
+    if digits.is_empty() {
+        return Decimal { is_negative, digits: "0".to_owned(), exponent: 0 };
+    }
+    let leading_zeros = written.len() - digits.len();
+    let shift = i32::try_from(whole.len()).unwrap_or(0) - 1 - i32::try_from(leading_zeros).unwrap_or(0);
     Decimal {
         is_negative,
-        digits: mantissa.chars().filter(char::is_ascii_digit).collect(),
-        exponent: exponent.parse().unwrap_or(0),
+        digits: digits.trim_end_matches('0').to_owned(),
+        exponent: exponent.parse::<i32>().unwrap_or(0) + shift,
     }
+}
+
+fn shortest(x: f64) -> Decimal {
+    decimal(&serde_json::to_string(&x).unwrap_or_default())
 }
 
 /// Formats as Go's `FormatFloat(x, 'g', -1, 64)`, with YAML's words for what is not finite.
 pub(crate) fn format_go(x: f64) -> String {
     match not_finite(x) {
         Some(word) => word.to_owned(),
-        None => general(&decimal(&format!("{x:e}"))),
+        None => general(&shortest(x)),
     }
 }
 
@@ -35,13 +49,13 @@ pub(crate) fn format_go_single(x: f64) -> String {
     let single = x as f32;
     match not_finite(f64::from(single)) {
         Some(word) => word.to_owned(),
-        None => general(&decimal(&format!("{single:e}"))),
+        None => general(&decimal(&serde_json::to_string(&single).unwrap_or_default())),
     }
 }
 
 /// Formats as Go's `encoding/json`: plain digits from 1e-6 up to below 1e21, an exponent outside.
 pub(crate) fn format_json(x: f64) -> String {
-    let decimal = decimal(&format!("{x:e}"));
+    let decimal = shortest(x);
     if x != 0.0 && (x.abs() < 1e-6 || x.abs() >= 1e21) {
         return exponential(&decimal, 1);
     }
@@ -99,6 +113,9 @@ mod tests {
             (1e20, "1e+20"),
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
+            (715_113_801_247_362.2, "7.151138012473622e+14"),
+            (0.1, "0.1"),
+            (100.0, "100"),
             (-2.5, "-2.5"),
             (f64::INFINITY, ".inf"),
         ];

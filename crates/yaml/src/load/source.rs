@@ -16,7 +16,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Di
     }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    match control_character(text) {
+    match forbidden_character(text) {
         Some(diagnostic) => Err(diagnostic),
         None => Ok(text),
     }
@@ -32,23 +32,29 @@ fn not_utf8(bytes: &[u8], offset: usize) -> Diagnostic {
     Diagnostic::new(to_u32(line), to_u32(column), message).with_hint("save the file as UTF-8")
 }
 
-/// Finds the first character that YAML forbids in a text.
-fn control_character(text: &str) -> Option<Diagnostic> {
-    let is_forbidden = |c: char| {
+/// Finds the first character that YAML forbids, or that is a line break for YAML 1.1 readers only.
+fn forbidden_character(text: &str) -> Option<Diagnostic> {
+    let is_control = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}')
             || matches!(c, '\u{FFFE}' | '\u{FFFF}')
     };
-    // One pass over the bytes is enough for nearly every text: only these lead bytes can begin a forbidden character.
+    let is_break = |c: char| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    // One pass over the bytes is enough for nearly every text: only these lead bytes can begin such a character.
     let is_suspect =
-        |byte: u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || matches!(byte, 0x7F | 0xC2 | 0xEF);
+        |byte: u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || matches!(byte, 0x7F | 0xC2 | 0xE2 | 0xEF);
     if !text.bytes().any(is_suspect) {
         return None;
     }
-    let (offset, found) = text.char_indices().find(|(_, c)| is_forbidden(*c))?;
+    let (offset, found) = text.char_indices().find(|(_, c)| is_control(*c) || is_break(*c))?;
     let before = text.get(..offset).unwrap_or_default();
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let message = format!("control character U+{:04X} is not allowed", u32::from(found));
+    let code = u32::from(found);
+    let message = if is_break(found) {
+        format!("U+{code:04X} breaks the line for some readers and not for others")
+    } else {
+        format!("control character U+{code:04X} is not allowed")
+    };
     Some(
         Diagnostic::new(to_u32(line), to_u32(column), message)
             .with_hint("write it as an escape in a double-quoted string"),
@@ -110,10 +116,16 @@ impl<'a> Part<'a> {
         if text.contains("{{") || before.contains("{{") {
             return Some("this looks like a template; quote the value or render the template first");
         }
+        if info.contains("valid YAML whitespace") {
+            return Some("put a space after the colon, not a tab");
+        }
+        if info.contains("invalid indentation") {
+            return Some("indent the lines in brackets more than the key they belong to");
+        }
         if info.contains("mapping values are not allowed") {
             return Some("quote a value that contains `: `, or check the indentation");
         }
-        if info.contains("found unknown anchor") || info.contains("unknown anchor") {
+        if info.contains("unknown anchor") {
             return Some("define the anchor with `&` earlier in the same document");
         }
         if info.contains("simple key") || info.contains("expected ':'") {

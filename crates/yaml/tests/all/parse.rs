@@ -5,7 +5,7 @@ use yaml::{Limits, Step, parse, parse_with};
 
 /// The faults of a text, one a line.
 fn faults(text: impl AsRef<[u8]>) -> String {
-    let faults = parse(text).unwrap_err();
+    let faults = parse(text).err().unwrap_or_default();
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -95,4 +95,25 @@ fn bombs_are_refused() {
     assert!(parse_with("a: 1234567890", &limits).unwrap_err()[0].message.contains("at most 10 are read"));
     let limits = Limits { values_max: 10, ..Limits::default() };
     assert!(parse_with("- 1\n".repeat(11), &limits).unwrap_err()[0].message.contains("more than 10 values"));
+}
+
+#[test]
+fn json_is_read_by_its_own_rules() {
+    let text = "{\n\t\"a\": \"\\ud83d\\ude00\\/\",\n\t\"b\": [1E3, -0.5, null, {\"yes\": true}, []]\n}\n";
+    let documents = parse(text).unwrap();
+    assert_eq!(documents[0].value, json!({"a": "\u{1F600}/", "b": [1000, -0.5, null, {"yes": true}, []]}));
+    assert_eq!(documents[0].position(&["b".into(), 3.into(), "yes".into()]).unwrap().to_string(), "3:33");
+    assert_eq!(faults("{\"a\": 1,\n \"a\": 2}"), "2:2: duplicate key `a` (it is first set at line 1)");
+    assert_eq!(faults("[1e400]"), "1:2: the number `1e400` is too large");
+}
+
+#[test]
+fn what_two_yaml_versions_read_differently_is_refused() {
+    for text in ["a: [b:]\n", "a: {k: v, ?x: y}\n", "[?x]", "[[a:, b]]\n"] {
+        assert!(faults(text).contains("is a key for some readers and a string for others"), "{text}");
+    }
+    assert_eq!(
+        parse("a: b:]\nc: [\"d\": 1]\ne: {f: }\n").unwrap()[0].value,
+        json!({"a": "b:]", "c": [{"d": 1}], "e": {"f": null}})
+    );
 }

@@ -1,0 +1,1 @@
+//! Scenarios over a whole cluster with virtual time.
