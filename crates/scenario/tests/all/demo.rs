@@ -38,13 +38,33 @@ fn the_five_facts_hold() {
             () = operator.run(std::future::pending()) => panic!("the operator runs for ever"),
         };
         if let Err(error) = &checks {
-            for (version, kind) in [("sluice.dev/v1alpha1", "Environment"), ("sluice.dev/v1", "GitOpsConfig"), ("argoproj.io/v1alpha1", "Rollout"), ("argoproj.io/v1alpha1", "AnalysisRun"), ("sluice.dev/v1alpha1", "Promotion"), ("apps/v1", "ReplicaSet"), ("v1", "Event")] {
+            for (version, kind) in [
+                ("sluice.dev/v1alpha1", "Environment"),
+                ("sluice.dev/v1", "GitOpsConfig"),
+                ("argoproj.io/v1alpha1", "Rollout"),
+                ("argoproj.io/v1alpha1", "AnalysisRun"),
+                ("sluice.dev/v1alpha1", "Promotion"),
+                ("apps/v1", "ReplicaSet"),
+                ("v1", "Event"),
+            ] {
                 for object in scenario::setting::list(&setting.people, version, kind, "").await.unwrap_or_default() {
-                    let status = if kind == "Event" { object.str_at("/message").unwrap_or_default().to_owned() + " " + object.str_at("/reason").unwrap_or_default() } else { object.to_json()["status"].to_string() };
+                    let status = if kind == "Event" {
+                        object.str_at("/message").unwrap_or_default().to_owned()
+                            + " "
+                            + object.str_at("/reason").unwrap_or_default()
+                    } else {
+                        object.to_json()["status"].to_string()
+                    };
                     println!("{} {status}", object.id());
                 }
             }
-            if let Some(handle) = setting.handle() { handle.with(|cluster| { for entry in cluster.requests().filter(|entry| entry.code >= 400).take(40) { println!("{entry:?}"); } }); }
+            if let Some(handle) = setting.handle() {
+                handle.with(|cluster| {
+                    for entry in cluster.requests().filter(|entry| entry.code >= 400).take(40) {
+                        println!("{entry:?}");
+                    }
+                });
+            }
             panic!("{error}");
         }
         (checks.unwrap(), log)
