@@ -1,0 +1,160 @@
+//! How objects are shown to a client: as they are, in the requested version, as metadata only, or as a table.
+
+use bytes::Bytes;
+use object_model::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::resource::ResourceType;
+use crate::store::Stored;
+use crate::table::{self, Included};
+
+/// The form of the answer, from the `Accept` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Form {
+    Object,
+    Metadata,
+    Table,
+}
+
+/// The form, and what a table stream has to remember.
+#[derive(Debug, Clone)]
+pub(crate) struct Presentation {
+    pub(crate) form: Form,
+    included: Included,
+    has_header: bool,
+    now: Timestamp,
+}
+
+impl Presentation {
+    /// Reads an `Accept` header: the first acceptable media type wins.
+    pub(crate) fn from_accept(accept: Option<&str>, included: Option<&str>, now: Timestamp) -> Result<Self, ApiError> {
+        let included = match included {
+            Some("None") => Included::Nothing,
+            Some("Object") => Included::Object,
+            _ => Included::Metadata,
+        };
+        let accept = accept.unwrap_or("*/*");
+        for clause in accept.split(',').take(32) {
+            let mut parts = clause.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            if !matches!(media, "application/json" | "*/*" | "application/*" | "") {
+                continue;
+            }
+            let parameter = |name: &str| {
+                clause.split(';').map(str::trim).find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+            };
+            let form = match parameter("as") {
+                None => Form::Object,
+                Some("Table") => Form::Table,
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Form::Metadata,
+                Some(_) => continue,
+            };
+            if form != Form::Object && parameter("g") != Some("meta.k8s.io") {
+                continue;
+            }
+            return Ok(Self { form, included, has_header: true, now });
+        }
+        Err(ApiError::not_acceptable())
+    }
+
+    pub(crate) fn object(&self, resource: &ResourceType, object: &Stored) -> Bytes {
+        match self.form {
+            Form::Object => match in_version(resource, object.json()) {
+                Some(converted) => Bytes::from(converted.to_string()),
+                None => object.bytes(),
+            },
+            Form::Metadata => Bytes::from(metadata_only(object.json()).to_string()),
+            Form::Table => {
+                let converted = in_version(resource, object.json());
+                let json = converted.as_ref().unwrap_or_else(|| object.json());
+                let metadata = json!({"resourceVersion": object.revision().to_string()});
+                let table = table::table(resource, &[json], self.included, self.has_header, &metadata, self.now);
+                Bytes::from(table.to_string())
+            }
+        }
+    }
+
+    /// The object of a watch event; only the first table of a stream has a header.
+    pub(crate) fn event_object(&mut self, resource: &ResourceType, object: &Stored, now: Timestamp) -> Bytes {
+        self.now = now;
+        let shown = self.object(resource, object);
+        self.has_header = false;
+        shown
+    }
+
+    pub(crate) fn bookmark(&self, resource: &ResourceType, revision: u64, annotations: Option<Value>) -> Value {
+        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if let (Some(annotations), Some(fields)) = (annotations, metadata.as_object_mut()) {
+            fields.insert("annotations".to_owned(), annotations);
+        }
+        let (kind, api_version) = match self.form {
+            Form::Object => (resource.kind.clone(), resource.api_version()),
+            Form::Metadata | Form::Table => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
+        };
+        json!({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+    }
+
+    pub(crate) fn list(&self, resource: &ResourceType, objects: &[impl AsRef<Stored>], metadata: &Value) -> Value {
+        if self.form == Form::Table {
+            let converted: Vec<Value> = objects
+                .iter()
+                .map(|object| {
+                    let json = object.as_ref().json();
+                    in_version(resource, json).unwrap_or_else(|| json.clone())
+                })
+                .collect();
+            let rows: Vec<&Value> = converted.iter().collect();
+            return table::table(resource, &rows, self.included, true, metadata, self.now);
+        }
+        let (kind, api_version) = match self.form {
+            Form::Object => (resource.list_kind.clone(), resource.api_version()),
+            Form::Metadata | Form::Table => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+        };
+        let items = objects
+            .iter()
+            .map(|object| {
+                let json = object.as_ref().json();
+                match self.form {
+                    Form::Object => list_item(resource, json),
+                    Form::Metadata | Form::Table => metadata_only(json),
+                }
+            })
+            .collect::<Vec<_>>();
+        json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items})
+    }
+}
+
+/// Items of built-in lists do not repeat their kind; those of custom lists do.
+fn list_item(resource: &ResourceType, json: &Value) -> Value {
+    let mut item = in_version(resource, json).unwrap_or_else(|| json.clone());
+    if resource.custom.is_none()
+        && let Some(fields) = item.as_object_mut()
+    {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    item
+}
+
+/// The object in the version of the resource, or none when it is stored in that version.
+pub(crate) fn in_version(resource: &ResourceType, json: &Value) -> Option<Value> {
+    let wanted = resource.api_version();
+    let stored = json.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if stored == wanted {
+        return None;
+    }
+    let mut converted = json.clone();
+    if let Some(fields) = converted.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), wanted.into());
+    }
+    Some(converted)
+}
+
+pub(crate) fn metadata_only(json: &Value) -> Value {
+    let mut fields = Map::new();
+    fields.insert("kind".to_owned(), "PartialObjectMetadata".into());
+    fields.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    fields.insert("metadata".to_owned(), json.get("metadata").cloned().unwrap_or_else(|| json!({})));
+    Value::Object(fields)
+}

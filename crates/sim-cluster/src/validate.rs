@@ -1,0 +1,318 @@
+//! What the API server refuses: custom objects by their schema, built-in kinds by the rules users meet most.
+
+use serde_json::{Value, json};
+
+use crate::error::Cause;
+use crate::resource::ResourceType;
+use crate::schema;
+
+/// What is wrong with a new object.
+pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
+    if let Some(custom) = &resource.custom {
+        return schema::validate(object, &custom.schema);
+    }
+    let mut causes = Vec::new();
+    match resource.kind.as_str() {
+        "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" => workload(resource, object, &mut causes),
+        "Pod" => pod_spec(object.get("spec"), "spec", &mut causes),
+        "Job" => job(object, &mut causes),
+        "Service" => service(object, &mut causes),
+        "ConfigMap" | "Secret" => data_keys(object, &mut causes),
+        "CustomResourceDefinition" => definition(object, &mut causes),
+        "RoleBinding" | "ClusterRoleBinding" => binding(object, &mut causes),
+        _ => {}
+    }
+    causes
+}
+
+/// What is wrong with a change.
+pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &Value, new: &Value) -> Vec<Cause> {
+    if resource.custom.is_some() {
+        return create(resource, new);
+    }
+    if subresource.is_some() {
+        return Vec::new();
+    }
+    let mut causes = create(resource, new);
+    let immutable: &[&str] = match resource.kind.as_str() {
+        "Deployment" | "ReplicaSet" | "DaemonSet" => &["/spec/selector"],
+        "Job" => &["/spec/selector", "/spec/completionMode", "/spec/template"],
+        "RoleBinding" | "ClusterRoleBinding" => &["/roleRef"],
+        "Secret" => &["/type"],
+        "StorageClass" => &["/provisioner", "/parameters"],
+        _ => &[],
+    };
+    for pointer in immutable {
+        let (before, after) = (old.pointer(pointer), new.pointer(pointer));
+        if before != after {
+            let field = pointer.trim_start_matches('/').replace('/', ".");
+            let detail = if *pointer == "/roleRef" { "cannot change roleRef" } else { "field is immutable" };
+            causes.push(Cause::invalid(field, after.unwrap_or(&Value::Null), detail));
+        }
+    }
+    if old.get("immutable") == Some(&json!(true)) && matches!(resource.kind.as_str(), "ConfigMap" | "Secret") {
+        if new.get("immutable") != Some(&json!(true)) {
+            causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+        }
+        for key in ["data", "binaryData"] {
+            if old.get(key) != new.get(key) {
+                causes.push(Cause::forbidden(key, "field is immutable when `immutable` is set"));
+            }
+        }
+    }
+    if resource.storage.as_ref() == "pods" {
+        pod_update(old, new, &mut causes);
+    }
+    causes
+}
+
+fn list<'v>(value: Option<&'v Value>, key: &str) -> &'v [Value] {
+    value.and_then(|value| value.get(key)).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn workload(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
+    let spec = object.get("spec");
+    if let Some(replicas) =
+        spec.and_then(|spec| spec.get("replicas")).filter(|value| value.as_i64().is_some_and(|n| n < 0))
+    {
+        causes.push(Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
+    }
+    let selector = spec.and_then(|spec| spec.get("selector")).filter(|selector| !selector.is_null());
+    let labels = spec.and_then(|spec| spec.pointer("/template/metadata/labels"));
+    match selector {
+        None => causes.push(Cause::required("spec.selector", "")),
+        Some(selector) if selector.as_object().is_some_and(serde_json::Map::is_empty) => {
+            let kind = resource.kind.to_lowercase();
+            causes.push(Cause::invalid("spec.selector", selector, &format!("empty selector is invalid for {kind}")));
+        }
+        Some(selector) => {
+            let map: std::collections::BTreeMap<&str, &str> = labels
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+                .collect();
+            match object_model::LabelSelector::parse(selector) {
+                Ok(parsed) if parsed.matches(&map) => {}
+                _ => causes.push(Cause::invalid(
+                    "spec.template.metadata.labels",
+                    labels.unwrap_or(&json!({})),
+                    "`selector` does not match template `labels`",
+                )),
+            }
+        }
+    }
+    let template = spec.and_then(|spec| spec.get("template"));
+    let pod = template.and_then(|template| template.get("spec"));
+    pod_spec(pod, "spec.template.spec", causes);
+    if let Some(policy) = pod.map(|pod| text(pod, "restartPolicy")).filter(|policy| !matches!(*policy, "Always" | "")) {
+        causes.push(Cause::unsupported("spec.template.spec.restartPolicy", &json!(policy), &["Always".to_owned()]));
+    }
+    if resource.kind == "Deployment" {
+        strategy(spec, causes);
+    }
+}
+
+fn strategy(spec: Option<&Value>, causes: &mut Vec<Cause>) {
+    let strategy = spec.and_then(|spec| spec.get("strategy")).unwrap_or(&Value::Null);
+    match text(strategy, "type") {
+        "Recreate" if strategy.get("rollingUpdate").is_some() => causes.push(Cause::forbidden(
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        )),
+        "Recreate" => {}
+        "RollingUpdate" => {
+            let is_zero = |key: &str| {
+                let value = strategy.pointer(&format!("/rollingUpdate/{key}"));
+                value.is_some_and(|value| value == &json!(0) || value == &json!("0%"))
+            };
+            if is_zero("maxUnavailable") && is_zero("maxSurge") {
+                let value = strategy.pointer("/rollingUpdate/maxUnavailable").unwrap_or(&Value::Null);
+                causes.push(Cause::invalid(
+                    "spec.strategy.rollingUpdate.maxUnavailable",
+                    value,
+                    "may not be 0 when `maxSurge` is 0",
+                ));
+            }
+        }
+        other => {
+            let supported = ["Recreate".to_owned(), "RollingUpdate".to_owned()];
+            causes.push(Cause::unsupported("spec.strategy.type", &json!(other), &supported));
+        }
+    }
+}
+
+fn pod_spec(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+    let containers = list(spec, "containers");
+    if containers.is_empty() {
+        causes.push(Cause::required(format!("{path}.containers"), ""));
+    }
+    let volumes: Vec<&str> = list(spec, "volumes").iter().map(|volume| text(volume, "name")).collect();
+    let mut names = Vec::new();
+    for (key, containers) in [("containers", containers), ("initContainers", list(spec, "initContainers"))] {
+        for (index, container) in containers.iter().enumerate() {
+            let at = format!("{path}.{key}[{index}]");
+            let name = text(container, "name");
+            if name.is_empty() {
+                causes.push(Cause::required(format!("{at}.name"), ""));
+            } else if names.contains(&name) {
+                causes.push(Cause {
+                    reason: "FieldValueDuplicate",
+                    message: format!("Duplicate value: {name:?}"),
+                    field: format!("{at}.name"),
+                });
+            }
+            names.push(name);
+            if text(container, "image").is_empty() {
+                causes.push(Cause::required(format!("{at}.image"), ""));
+            }
+            for (mount, item) in list(Some(container), "volumeMounts").iter().enumerate() {
+                let name = text(item, "name");
+                if !volumes.contains(&name) {
+                    causes.push(Cause {
+                        reason: "FieldValueNotFound",
+                        message: format!("Not found: {name:?}"),
+                        field: format!("{at}.volumeMounts[{mount}].name"),
+                    });
+                }
+            }
+            container_ports(container, &at, causes);
+        }
+    }
+}
+
+fn container_ports(container: &Value, at: &str, causes: &mut Vec<Cause>) {
+    for (index, port) in list(Some(container), "ports").iter().enumerate() {
+        let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or(0);
+        if number == 0 {
+            causes.push(Cause::required(format!("{at}.ports[{index}].containerPort"), ""));
+        } else if !(1..=65_535).contains(&number) {
+            let detail = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("{at}.ports[{index}].containerPort"), &json!(number), detail));
+        }
+    }
+}
+
+fn pod_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    let fixed = |object: &Value| {
+        let mut spec = object.get("spec").cloned().unwrap_or(Value::Null);
+        for key in ["containers", "initContainers"] {
+            for container in spec.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(fields) = container.as_object_mut() {
+                    fields.remove("image");
+                }
+            }
+        }
+        if let Some(fields) = spec.as_object_mut() {
+            for key in
+                ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "nodeName"]
+            {
+                fields.remove(key);
+            }
+        }
+        spec
+    };
+    if fixed(old) != fixed(new) {
+        let detail = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+        causes.push(Cause::forbidden("spec", detail));
+    }
+}
+
+fn job(object: &Value, causes: &mut Vec<Cause>) {
+    let pod = object.pointer("/spec/template/spec");
+    pod_spec(pod, "spec.template.spec", causes);
+    let policy = pod.map(|pod| text(pod, "restartPolicy")).unwrap_or_default();
+    if !matches!(policy, "OnFailure" | "Never") {
+        let supported = ["OnFailure".to_owned(), "Never".to_owned()];
+        causes.push(Cause::unsupported("spec.template.spec.restartPolicy", &json!(policy), &supported));
+    }
+}
+
+fn service(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let kind = text(spec, "type");
+    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
+        let supported = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].map(str::to_owned);
+        causes.push(Cause::unsupported("spec.type", &json!(kind), &supported));
+    }
+    let ports = list(Some(spec), "ports");
+    if ports.is_empty() && kind != "ExternalName" && text(spec, "clusterIP") != "None" {
+        causes.push(Cause::required("spec.ports", ""));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
+        if !(1..=65_535).contains(&number) {
+            let detail = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("spec.ports[{index}].port"), &json!(number), detail));
+        }
+        if ports.len() > 1 && text(port, "name").is_empty() {
+            causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        }
+    }
+}
+
+fn data_keys(object: &Value, causes: &mut Vec<Cause>) {
+    let fits = |key: &str| {
+        !key.is_empty()
+            && key.len() <= 253
+            && key.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
+    };
+    let detail = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    for part in ["data", "binaryData"] {
+        for key in object.get(part).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key) {
+            if !fits(key) {
+                causes.push(Cause::invalid(format!("{part}[{key}]"), &json!(key), detail));
+            }
+        }
+    }
+}
+
+fn definition(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let plural = spec.pointer("/names/plural").and_then(Value::as_str).unwrap_or_default();
+    for (field, value) in [("spec.group", text(spec, "group")), ("spec.names.plural", plural)] {
+        if value.is_empty() {
+            causes.push(Cause::required(field, ""));
+        }
+    }
+    let kind = spec.pointer("/names/kind").and_then(Value::as_str).unwrap_or_default();
+    if kind.is_empty() {
+        causes.push(Cause::required("spec.names.kind", ""));
+    }
+    if !matches!(text(spec, "scope"), "Namespaced" | "Cluster") {
+        let supported = ["Cluster".to_owned(), "Namespaced".to_owned()];
+        causes.push(Cause::unsupported("spec.scope", &json!(text(spec, "scope")), &supported));
+    }
+    let wanted = format!("{plural}.{}", text(spec, "group"));
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    if name != wanted {
+        causes.push(Cause::invalid("metadata.name", &json!(name), "must be spec.names.plural+\".\"+spec.group"));
+    }
+    let versions = list(Some(spec), "versions");
+    let storage = versions.iter().filter(|version| version.get("storage") == Some(&json!(true))).count();
+    if storage != 1 {
+        let detail = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &Value::Array(versions.to_vec()), detail));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        if version.pointer("/schema/openAPIV3Schema").is_none() {
+            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(field, "schemas are required"));
+        }
+    }
+}
+
+fn binding(object: &Value, causes: &mut Vec<Cause>) {
+    let role = object.get("roleRef").unwrap_or(&Value::Null);
+    if !matches!(text(role, "kind"), "Role" | "ClusterRole") {
+        let supported = ["ClusterRole".to_owned(), "Role".to_owned()];
+        causes.push(Cause::unsupported("roleRef.kind", &json!(text(role, "kind")), &supported));
+    }
+    if text(role, "name").is_empty() {
+        causes.push(Cause::required("roleRef.name", ""));
+    }
+}

@@ -1,0 +1,9 @@
+//! What the server answers, behaviour by behaviour.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
+
+mod access;
+mod apply;
+mod custom;
+mod objects;
+mod security;
