@@ -143,6 +143,8 @@ pub(crate) struct Render {
 pub(crate) enum Renderer {
     Auto,
     Plain,
+    Handlebars,
+    Jsonnet,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,6 +17,8 @@ pub(crate) fn run(args: &Render) -> Result<(), Failure> {
     let kind = match args.renderer {
         Renderer::Auto => Kind::Auto,
         Renderer::Plain => Kind::Plain,
+        Renderer::Handlebars => Kind::Handlebars,
+        Renderer::Jsonnet => Kind::Jsonnet,
     };
     let source = Source { kind, ..Source::at("") };
     let rendered = render(&source, &files, &Budget::default()).map_err(|error| Failure::new(error.to_string()))?;
