@@ -6,6 +6,7 @@
 
 mod ci;
 mod codegen;
+mod conformance;
 mod control_plane;
 mod e2e;
 mod layers;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   tidy                              layers, lints, examples, folder names, forbidden words
   licences                          every dependency is permissively licensed and comes from the registry
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
+  conformance record|check [NAME]   request transcripts: recorded from the real API server, compared on the embedded one
   control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   codegen [--check]                 generated files: CRDs and reference pages
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "licences" => licences::command(),
         "test" => tests_command::command(rest),
         "control-plane" => control_plane::command(rest),
+        "conformance" => conformance::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(),
         "help" | "--help" | "-h" => {

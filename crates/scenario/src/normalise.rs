@@ -56,9 +56,10 @@ impl Learned {
         match value {
             Value::Object(fields) => {
                 self.read_object(fields);
-                for value in fields.values() {
-                    self.read(value);
-                }
+                // In the order of the keys, whatever order the map keeps: names are numbered as they are met.
+                let mut keys: Vec<&String> = fields.keys().collect();
+                keys.sort();
+                keys.into_iter().filter_map(|key| fields.get(key)).for_each(|value| self.read(value));
             }
             Value::Array(values) => values.iter().for_each(|value| self.read(value)),
             Value::String(text) => self.read_text(text),
@@ -99,6 +100,8 @@ impl Learned {
                 self.learn(word, "U");
             } else if is_address(word) {
                 self.learn(word, "IP");
+            } else if let Some((_, suffix)) = word.rsplit_once('-').filter(|(_, suffix)| is_made_up(suffix)) {
+                self.learn(suffix, "X");
             }
         }
     }
@@ -127,6 +130,8 @@ impl Learned {
                 for (key, mut value) in entries {
                     if key == "nodePort" && value.is_u64() {
                         value = Value::from("PORT");
+                    } else if key == "cells" {
+                        hide_ages(&mut value);
                     } else if key == "managedFields" {
                         value = managed_fields::shown(&value);
                     }
@@ -174,14 +179,16 @@ impl Learned {
 
     /// Messages name versions after a few fixed words.
     fn versions_in_text(&self, text: &str) -> String {
-        const BEFORE: [&str; 7] = [
+        const BEFORE: [&str; 9] = [
             "resource version: ",
             "ResourceVersion in precondition: ",
             "ResourceVersion in object meta: ",
             "current: ",
             "(",
             "\"resourceVersion\":\"",
+            "\\\"resourceVersion\\\":\\\"",
             "resourceVersion: \"",
+            "\"resourceVersion\": \"",
         ];
         let mut shown = text.to_owned();
         let lower = text.to_ascii_lowercase();
@@ -228,6 +235,30 @@ fn remove_managed_fields(value: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(remove_managed_fields),
         _ => {}
     }
+}
+
+/// The five characters that the server puts behind a prefix: no vowels, no digits that look like letters.
+fn is_made_up(suffix: &str) -> bool {
+    suffix.len() == 5 && suffix.chars().all(|character| "bcdfghjklmnpqrstvwxz2456789".contains(character))
+}
+
+/// Cells of a table that say how old something is.
+fn hide_ages(cells: &mut Value) {
+    let Value::Array(cells) = cells else { return };
+    for cell in cells {
+        if cell.as_str().is_some_and(is_age) {
+            *cell = Value::from("AGE");
+        }
+    }
+}
+
+/// `5s`, `2m3s`, `<unknown>`: how old something is.
+pub(crate) fn is_age(cell: &str) -> bool {
+    let is_unit = |character: char| "smhd".contains(character);
+    cell == "<unknown>"
+        || (cell.starts_with(|first: char| first.is_ascii_digit())
+            && cell.ends_with(is_unit)
+            && cell.chars().all(|character| character.is_ascii_digit() || is_unit(character)))
 }
 
 fn is_uid(word: &str) -> bool {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 
 use super::waits;
+use crate::normalise::is_age;
 use crate::script::Call;
 use crate::stage::{Stage, Verb};
 
@@ -113,15 +114,6 @@ fn columns(line: &str) -> String {
         cells.push(if is_age(cell) { "AGE".to_owned() } else { cell.to_owned() });
     }
     format!("{}{}", " ".repeat(indent), cells.join("  "))
-}
-
-/// `5s`, `2m3s`, `<unknown>`: how old something is.
-fn is_age(cell: &str) -> bool {
-    let is_unit = |character: char| "smhd".contains(character);
-    cell == "<unknown>"
-        || (cell.starts_with(|first: char| first.is_ascii_digit())
-            && cell.ends_with(is_unit)
-            && cell.chars().all(|character| character.is_ascii_digit() || is_unit(character)))
 }
 
 #[cfg(test)]
