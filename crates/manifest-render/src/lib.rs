@@ -25,6 +25,8 @@ mod files;
 mod glob;
 mod handlebars;
 mod jsonnet;
+#[cfg(feature = "jsonnet-rs")]
+mod libjsonnet;
 mod memory;
 mod path;
 mod plain;
@@ -37,6 +39,8 @@ pub use budget::{Budget, BudgetError, Limits};
 pub use diagnostic::Diagnostic;
 pub use files::{Entry, EntryKind, Files, FilesError};
 pub use glob::{Glob, GlobError};
+#[cfg(feature = "jsonnet-rs")]
+pub use libjsonnet::{LibjsonnetError, evaluate_with_libjsonnet};
 pub use memory::MemoryFiles;
 pub use path::{PathError, join, normalize};
 pub use render::{RenderError, Rendered, RenderedObject, render};

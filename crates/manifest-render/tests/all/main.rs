@@ -2,8 +2,10 @@
 
 mod example;
 mod handlebars;
+mod hostile;
 mod jsonnet;
 mod plain;
+mod recorded;
 
 use manifest_render::{Budget, MemoryFiles, RenderError, Rendered, Source, render};
 
