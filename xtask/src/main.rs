@@ -1,3 +1,65 @@
-//! The project's own commands.
+//! The project's own commands. `cargo xtask help` lists them.
+//!
+//! This binary stays small so that it builds in seconds: what needs the project's crates (conformance, end-to-end
+//! scenarios, generated files) lives in those crates and is started from here with cargo.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
-fn main() {}
+mod ci;
+mod codegen;
+mod conformance;
+mod control_plane;
+mod e2e;
+mod layers;
+mod licences;
+mod run;
+mod sources;
+mod tests_command;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  tidy                              layers, lints, examples, folder names, forbidden words
+  licences                          every dependency is permissively licensed and comes from the registry
+  test [ARGS]                       all tests that need nothing but Rust and a C compiler
+  conformance record|check [NAME]   request transcripts: recorded from the real API server, compared on the embedded one
+  control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
+                                    the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
+  codegen [--check]                 generated files: CRDs and reference pages
+  ci                                everything that has to hold before a change lands
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "tidy" => tidy::command(),
+        "licences" => licences::command(),
+        "test" => tests_command::command(rest),
+        "control-plane" => control_plane::command(rest),
+        "conformance" => conformance::command(rest),
+        "codegen" => codegen::command(rest),
+        "ci" => ci::command(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => {
+            eprintln!("unknown command `{other}`\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,40 @@
-//! Plain YAML, Handlebars and Jsonnet sources to objects.
+//! From the files of a source to Kubernetes objects.
+//!
+//! [`render`] reads a path through the [`Files`] trait, renders what it finds there (plain YAML and JSON) and returns
+//! the objects with the file and line each came from, together with every path that was read, so that the caller knows
+//! which commits can change the result. All work is counted against a [`Budget`].
+//!
+//! It is pure: no file system, clock, environment, network or randomness; the same files give the same objects. It does
+//! not set namespaces, does not check objects against a cluster and does not know Git.
+//!
+//! ```
+//! use manifest_render::{Budget, MemoryFiles, Source, render};
+//!
+//! let files = MemoryFiles::new()
+//!     .with("qa/web.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n");
+//! let rendered = render(&Source::at("qa"), &files, &Budget::default()).unwrap();
+//! assert_eq!(rendered.objects[0].object.id().to_string(), "Service web");
+//! assert_eq!((rendered.objects[0].file.as_str(), rendered.objects[0].line), ("qa/web.yaml", 1));
+//! assert_eq!(rendered.read, ["qa/web.yaml"]);
+//! ```
+
+mod budget;
+mod collect;
+mod diagnostic;
+mod files;
+mod glob;
+mod memory;
+mod path;
+mod plain;
+mod render;
+mod source;
+mod tree;
+
+pub use budget::{Budget, BudgetError, Limits};
+pub use diagnostic::Diagnostic;
+pub use files::{Entry, EntryKind, Files, FilesError};
+pub use glob::{Glob, GlobError};
+pub use memory::MemoryFiles;
+pub use path::{PathError, join, normalize};
+pub use render::{RenderError, Rendered, RenderedObject, render};
+pub use source::{Kind, Source};

@@ -5,7 +5,8 @@
 //! moments give the same state; a clone is an independent world that shares what has not changed. Around it lie two
 //! thin skins in [`Handle`]: an in-process service for clients such as kube-rs, and an HTTP listener for kubectl.
 //!
-//! It runs no containers and schedules nothing by itself; controllers are added with [`Cluster::add_controller`].
+//! It runs no containers. [`run_controllers`] adds the controllers of Kubernetes, a node, and pods that live through
+//! stages by what their spec says; others are added with [`Cluster::add_controller`].
 //!
 //! ```
 //! use serde_json::json;
@@ -26,6 +27,7 @@ mod allocate;
 mod apply;
 mod cluster;
 mod controller;
+mod controllers;
 mod crd;
 mod decode;
 mod defaults;
@@ -49,6 +51,7 @@ mod scale;
 mod schema;
 mod selector;
 mod serve;
+mod stages;
 mod store;
 mod strategic;
 mod table;
@@ -59,6 +62,7 @@ mod write;
 
 pub use cluster::{Acting, Cluster, Settings, WriteHook, WriteInfo};
 pub use controller::{Controller, Step};
+pub use controllers::{run_controllers, settle};
 pub use crd::{CustomType, ScalePaths};
 pub use error::{ApiError, Cause};
 pub use log::{Actor, Effect, LogEntry};

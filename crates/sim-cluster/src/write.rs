@@ -374,7 +374,10 @@ impl Cluster {
         let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
         meta::keep_system_fields(old, &mut new)?;
         meta::keep_other_part(&resource, call.subresource.as_deref(), old, &mut new);
-        meta::set_generation(&resource, old, &mut new);
+        // A status counts nothing up, though a Deployment's may carry an annotation along.
+        if call.subresource.as_deref() != Some("status") {
+            meta::set_generation(&resource, old, &mut new);
+        }
         self.keep_allocated(&resource, old, &mut new);
         let mut causes = meta::check_metadata(&resource, &new, &call.name);
         if !uid.is_empty() && uid != current.uid() {

@@ -1,0 +1,183 @@
+//! GitOpsConfig: one path of one branch of one repository, applied to the cluster.
+
+use object_model::{Duration, Object};
+
+use crate::{Fields, Problem};
+
+/// What happens in Git when what a commit deployed fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Nothing; the cluster alone goes back.
+    None,
+    /// A commit restores the paths that the config rendered from.
+    RevertCommit,
+}
+
+/// The typed fields of a GitOpsConfig. `url`, `branch` and `path` are the whole minimal spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitOpsConfig {
+    /// `spec.url`.
+    pub url: String,
+    /// `spec.branch`.
+    pub branch: String,
+    /// `spec.path`, without leading `./` and slashes; empty for the root.
+    pub path: String,
+    /// `spec.interval`: time between polls; a webhook makes a fetch immediate. 3 minutes.
+    pub interval: Duration,
+    /// `spec.auth.secretRef.name`: read credential, in the config's namespace.
+    pub read_secret: Option<String>,
+    /// `spec.render.type`: empty for automatic.
+    pub renderer: String,
+    /// `spec.destination.namespace`: for objects that name none; the config's own namespace.
+    pub namespace: String,
+    /// `spec.destination.serviceAccountName`, in the config's namespace: as whom objects are applied. `sluice`.
+    pub service_account: String,
+    /// `spec.prune.enabled`. True.
+    pub prune: bool,
+    /// `spec.prune.guard.maxPercent`: more than this share of the inventory is never pruned at once. 50.
+    pub prune_percent_max: u32,
+    /// `spec.prune.guard.allowEmpty`. False.
+    pub prune_allow_empty: bool,
+    /// `spec.sync.selfHeal`: `true` repairs drift, `detectOnly` reports it. True.
+    pub self_heal: bool,
+    /// `spec.apply.conflicts`: `force` takes fields from other managers, `fail` reports them. `fail`.
+    pub force_conflicts: bool,
+    /// `spec.rollback.onFailure`. None.
+    pub on_failure: OnFailure,
+    /// `spec.rollback.secretRef.name`: the write credential, in the config's namespace; apart from the read one.
+    pub write_secret: Option<String>,
+    /// `spec.suspend`. False.
+    pub suspend: bool,
+}
+
+impl GitOpsConfig {
+    /// Reads a config; problems name their fields.
+    pub fn parse(object: &Object) -> (Self, Vec<Problem>) {
+        let mut fields = Fields::of(object);
+        let own_namespace = object.namespace().unwrap_or_default().to_owned();
+        let config = Self {
+            url: fields.required_text("spec.url"),
+            branch: fields.required_text("spec.branch"),
+            path: path_field(&mut fields),
+            interval: interval_field(&mut fields),
+            read_secret: fields.text("spec.auth.secretRef.name"),
+            renderer: renderer_field(&mut fields),
+            namespace: fields.text("spec.destination.namespace").unwrap_or(own_namespace),
+            service_account: fields.text("spec.destination.serviceAccountName").unwrap_or_else(|| "sluice".to_owned()),
+            prune: fields.boolean("spec.prune.enabled").unwrap_or(true),
+            prune_percent_max: fields.count("spec.prune.guard.maxPercent").unwrap_or(50),
+            prune_allow_empty: fields.boolean("spec.prune.guard.allowEmpty").unwrap_or(false),
+            self_heal: self_heal_field(&mut fields),
+            force_conflicts: force_field(&mut fields),
+            on_failure: on_failure_field(&mut fields),
+            write_secret: fields.text("spec.rollback.secretRef.name"),
+            suspend: fields.boolean("spec.suspend").unwrap_or(false),
+        };
+        (config, fields.into_problems())
+    }
+}
+
+fn path_field(fields: &mut Fields<'_>) -> String {
+    let path = fields.text("spec.path").unwrap_or_default();
+    let trimmed = path.trim_start_matches("./").trim_matches('/');
+    let trimmed = if trimmed == "." { "" } else { trimmed };
+    if trimmed.split('/').any(|part| part == ".." || part == ".git") {
+        fields.problem("spec.path", format!("`{path}` leaves the repository"));
+        return String::new();
+    }
+    trimmed.to_owned()
+}
+
+fn interval_field(fields: &mut Fields<'_>) -> Duration {
+    let interval = fields.duration("spec.interval").unwrap_or(Duration::from_secs(180));
+    if interval < Duration::from_secs(1) {
+        fields.problem("spec.interval", "must be at least 1s");
+        return Duration::from_secs(180);
+    }
+    interval
+}
+
+fn renderer_field(fields: &mut Fields<'_>) -> String {
+    let renderer = fields.text("spec.render.type").unwrap_or_default();
+    match renderer.as_str() {
+        "" | "auto" => String::new(),
+        "plain" | "handlebars" | "jsonnet" => renderer,
+        other => {
+            fields.problem("spec.render.type", format!("`{other}` is not one of auto, plain, handlebars, jsonnet"));
+            String::new()
+        }
+    }
+}
+
+fn self_heal_field(fields: &mut Fields<'_>) -> bool {
+    match fields.value("spec.sync.selfHeal") {
+        None => true,
+        Some(value) => match (value.as_bool(), value.as_str()) {
+            (Some(flag), _) => flag,
+            (_, Some("detectOnly")) => false,
+            _ => {
+                fields.problem("spec.sync.selfHeal", "must be true or detectOnly");
+                true
+            }
+        },
+    }
+}
+
+fn force_field(fields: &mut Fields<'_>) -> bool {
+    match fields.text("spec.apply.conflicts").as_deref() {
+        None | Some("fail") => false,
+        Some("force") => true,
+        Some(other) => {
+            fields.problem("spec.apply.conflicts", format!("`{other}` is not one of force, fail"));
+            false
+        }
+    }
+}
+
+fn on_failure_field(fields: &mut Fields<'_>) -> OnFailure {
+    match fields.text("spec.rollback.onFailure").as_deref() {
+        None | Some("none") => OnFailure::None,
+        Some("revertCommit") => OnFailure::RevertCommit,
+        Some(other) => {
+            fields.problem("spec.rollback.onFailure", format!("`{other}` is not one of none, revertCommit"));
+            OnFailure::None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(spec: serde_json::Value) -> (GitOpsConfig, Vec<String>) {
+        let object = Object::parse(
+            json!({"apiVersion": "sluice.dev/v1", "kind": "GitOpsConfig", "metadata": {"name": "a", "namespace": "qa"}, "spec": spec}),
+        );
+        let (config, problems) = GitOpsConfig::parse(&object.unwrap());
+        (config, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn three_fields_are_a_complete_config() {
+        let (config, problems) = config(json!({"url": "https://x/y.git", "branch": "main", "path": "./apps/"}));
+        assert!(problems.is_empty());
+        assert_eq!((config.path.as_str(), config.namespace.as_str(), config.prune), ("apps", "qa", true));
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let (_, problems) =
+            config(json!({"url": 3, "path": "../x", "interval": "soon", "prune": {"guard": {"maxPercent": -1}}}));
+        assert_eq!(
+            problems,
+            [
+                "spec.url: must be a string, not a number",
+                "spec.branch: is required",
+                "spec.path: `../x` leaves the repository",
+                "spec.interval: `soon` is not a duration: a number needs a unit: ns, us, ms, s, m or h",
+                "spec.prune.guard.maxPercent: must be a whole number from 0, not -1",
+            ]
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! The example prints what its page says.
+
+#[expect(unreachable_pub, reason = "the example is a program of its own")]
+#[path = "../../examples/env-promotion.rs"]
+mod env_promotion_example;
+
+#[test]
+fn the_example_promotes_one_image() {
+    insta::assert_snapshot!(env_promotion_example::run().unwrap(), @r"
+    envs/e2e/web.yaml
+    kind: Rollout
+    metadata: {name: web}
+    spec:
+      replicas: 5   # more than in qa
+      template:
+        spec:
+          containers:
+          - name: web
+            image: acme/web:1.3   # sluice: web
+
+    promote web 1.3 to e2e
+
+    web: 1.2 -> 1.3
+    from qa
+
+    Sluice-Operation: h4v7x3r86by7abqvstaepv44cy
+    Sluice-Action: promote
+    Sluice-Env: e2e
+    Sluice-Version: web=1.3
+    Sluice-Requested-By: ann@example.com
+    ");
+}

@@ -1,0 +1,24 @@
+//! Tests of the crate as its users see it.
+
+#[cfg(test)]
+mod backend;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod merging;
+#[cfg(test)]
+mod pushing;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod served;
+#[cfg(test)]
+mod shown;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod with_git;

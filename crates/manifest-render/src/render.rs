@@ -1,0 +1,162 @@
+//! One render from source to objects.
+
+use object_model::Object;
+
+use crate::budget::{Budget, BudgetError};
+use crate::collect::Collector;
+use crate::diagnostic::Diagnostic;
+use crate::files::{Files, FilesError};
+use crate::glob::{Glob, GlobError};
+use crate::path::PathError;
+use crate::plain;
+use crate::source::Source;
+use crate::tree::{Tree, Walk};
+
+/// What a source renders to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The objects in the order of files and documents.
+    pub objects: Vec<RenderedObject>,
+    /// Every file that was asked for, whether it exists or not, sorted. Together with `listed` it is what the result
+    /// depends on.
+    pub read: Vec<String>,
+    /// Every directory that was listed, sorted.
+    pub listed: Vec<String>,
+    /// What is worth a person's attention but no fault.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// An object and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedObject {
+    /// The object as its source says, nothing added.
+    pub object: Object,
+    /// The file, relative to the root of the tree.
+    pub file: String,
+    /// Line of the object: in the file for plain manifests, in the rendered text for templates, 0 for programs.
+    pub line: u32,
+    /// Place of its document among those of the file, counted from 0.
+    pub document: usize,
+}
+
+/// Why a source does not render.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The path of the source can't be a path of a tree.
+    #[error(transparent)]
+    Path(PathError),
+    /// There is nothing at the path.
+    #[error("path `{path}` does not exist in the tree")]
+    PathMissing {
+        /// The path.
+        path: String,
+    },
+    /// A pattern of the source is malformed.
+    #[error(transparent)]
+    Pattern(GlobError),
+    /// A file could not be read.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// The path.
+        path: String,
+        /// Why.
+        source: FilesError,
+    },
+    /// The files hold faults; all that were found, sorted by file and line.
+    #[error("{}", summary(diagnostics))]
+    Invalid {
+        /// The faults.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The source asks for more than the budget allows.
+    #[error(transparent)]
+    Budget(BudgetError),
+}
+
+impl RenderError {
+    /// A short name for metrics and Events.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "InvalidPath",
+            Self::PathMissing { .. } => "PathMissing",
+            Self::Pattern(_) => "InvalidPattern",
+            Self::Read { .. } => "ReadFailed",
+            Self::Invalid { .. } => "InvalidManifests",
+            Self::Budget(_) => "BudgetExceeded",
+        }
+    }
+
+    /// The faults of the files; empty for the other errors.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Invalid { diagnostics } => diagnostics,
+            _ => &[],
+        }
+    }
+}
+
+fn summary(diagnostics: &[Diagnostic]) -> String {
+    match diagnostics {
+        [] => "the source is invalid".to_owned(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+/// Renders a source to objects.
+///
+/// # Errors
+/// When the path is missing, a file is broken, an object is incomplete or defined twice, or the budget is spent. Faults
+/// of files are collected, so that one call reports them all.
+pub fn render(source: &Source, files: &dyn Files, budget: &Budget<'_>) -> Result<Rendered, RenderError> {
+    let tree = Tree::new(files, budget);
+    let selection = Selection::of(source)?;
+    let walk = tree.walk(&source.path)?;
+    let mut collector = Collector::new(budget);
+    refuse_unreadable(&walk, &selection, &mut collector);
+    for path in walk.files.iter().filter(|path| selection.takes(walk.relative(path))) {
+        if plain::is_manifest(path) {
+            plain::load(path, &tree, &mut collector)?;
+        }
+    }
+    let (objects, mut diagnostics) = collector.finish()?;
+    if objects.is_empty() {
+        let path = if source.path.is_empty() { "." } else { source.path.as_str() };
+        diagnostics.push(
+            Diagnostic::of_file(path, "no manifests were found")
+                .hinted("check the path and the include and exclude patterns"),
+        );
+    }
+    let (read, listed) = tree.into_paths();
+    Ok(Rendered { objects, read, listed, diagnostics })
+}
+
+/// A link out of the tree among the files that would be read is a fault, never silently left out.
+fn refuse_unreadable(walk: &Walk, selection: &Selection, collector: &mut Collector<'_>) {
+    for path in walk.unreadable.iter().filter(|path| selection.takes(walk.relative(path))) {
+        collector.fault(
+            Diagnostic::of_file(path, "this is a link that leads out of the tree, a dangling link or a submodule")
+                .hinted("replace it by a file, or exclude it"),
+        );
+    }
+}
+
+/// The include and exclude patterns of a source.
+struct Selection {
+    include: Vec<Glob>,
+    exclude: Vec<Glob>,
+}
+
+impl Selection {
+    fn of(source: &Source) -> Result<Self, RenderError> {
+        let parse = |patterns: &[String]| {
+            patterns.iter().map(|pattern| Glob::parse(pattern)).collect::<Result<_, _>>().map_err(RenderError::Pattern)
+        };
+        Ok(Self { include: parse(&source.include)?, exclude: parse(&source.exclude)? })
+    }
+
+    fn takes(&self, path: &str) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|glob| glob.is_match(path)))
+            && !self.exclude.iter().any(|glob| glob.is_match(path))
+    }
+}

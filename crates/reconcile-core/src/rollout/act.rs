@@ -1,0 +1,338 @@
+//! The writes of a rollout plan: ReplicaSets, Services, weights, events.
+
+use api::names;
+use diff_engine::{Claims, FieldPointer};
+use object_model::{PodHash, Weight, format_time};
+use serde_json::{Value, json};
+
+use super::progress::Progress;
+use super::route::{self, Observed};
+use super::snapshot::{ReplicaSetView, Snapshot};
+use crate::time::after;
+use crate::{Act, Action, EventType, Note, ObjectRef, Plan, Precondition, Reason, kinds};
+
+/// One ReplicaSet's size now and next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scaling {
+    pub(super) set: String,
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
+
+/// Creates the ReplicaSet of the present template, at 0 pods, under its deterministic name.
+pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
+    let hash = snapshot.hash.as_str();
+    let mut template = snapshot.spec.template.clone();
+    let mut selector = snapshot.spec.selector.clone();
+    set(&mut template, &["metadata", "labels", names::POD_TEMPLATE_HASH], hash.into());
+    set(&mut selector, &["matchLabels", names::POD_TEMPLATE_HASH], hash.into());
+    let revision = snapshot.last_revision() + 1;
+    let labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    let object = json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": snapshot.set_name,
+            "namespace": snapshot.namespace(),
+            "labels": labels,
+            "annotations": {
+                names::ROLLOUT_REVISION: revision.to_string(),
+                names::DESIRED_REPLICAS: snapshot.spec.replicas.to_string(),
+            },
+            "ownerReferences": [owner_reference(snapshot)],
+        },
+        "spec": {
+            "replicas": 0,
+            "minReadySeconds": snapshot.spec.min_ready_seconds,
+            "selector": selector,
+            "template": template,
+        },
+    });
+    let Ok(object) = object_model::Object::parse(object) else { return };
+    plan.stage(vec![Act::new(Action::Create { kind: kinds::replica_set(), object: Box::new(object) })]);
+    let text = format!("Created ReplicaSet {} (revision {revision})", snapshot.set_name);
+    note(snapshot, plan, EventType::Normal, "NewReplicaSetCreated", &text, &format!("created/{}", snapshot.set_name));
+}
+
+/// The owner reference of everything that a Rollout creates.
+pub(super) fn owner_reference(snapshot: &Snapshot) -> Value {
+    json!({
+        "apiVersion": snapshot.rollout.api_version(),
+        "kind": snapshot.rollout.kind(),
+        "name": snapshot.rollout.name(),
+        "uid": snapshot.uid().as_str(),
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+fn set(value: &mut Value, path: &[&str], to: Value) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let mut at = value;
+    for key in parents {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        let Value::Object(map) = at else { return };
+        at = map.entry((*key).to_owned()).or_insert_with(|| json!({}));
+    }
+    if !at.is_object() {
+        *at = json!({});
+    }
+    if let Value::Object(map) = at {
+        map.insert((*last).to_owned(), to);
+    }
+}
+
+/// A template that comes back gets the newest revision, as Argo and Deployments have it.
+pub(super) fn restamp_revision(snapshot: &Snapshot, new: &ReplicaSetView, plan: &mut Plan) {
+    let newest = snapshot.last_revision();
+    if new.revision.0 == newest && newest > 0 {
+        return;
+    }
+    let patch = json!({"metadata": {"annotations": {names::ROLLOUT_REVISION: (newest + 1).to_string()}}});
+    plan.stage(vec![patch_set(new, patch)]);
+}
+
+fn patch_set(set: &ReplicaSetView, patch: Value) -> Act {
+    Act::new(Action::Patch {
+        target: ObjectRef::of(&kinds::replica_set(), &set.object),
+        patch,
+        precondition: Precondition::uid(&set.object),
+    })
+}
+
+/// Asks for more pods where more are wanted. Only the life of the ReplicaSet is demanded, so that nothing can starve it.
+pub(super) fn grow(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) {
+    let mut acts = Vec::new();
+    for change in scaling {
+        let Some(set) = snapshot.sets.iter().find(|set| set.name() == change.set) else { continue };
+        let wanted = change.to > change.from || (change.to > 0 && set.deadline.is_some() && change.to >= change.from);
+        if !wanted || is_unused(snapshot, set) {
+            continue;
+        }
+        let annotations =
+            json!({names::DESIRED_REPLICAS: snapshot.spec.replicas.to_string(), names::SCALE_DOWN_DEADLINE: null});
+        acts.push(patch_set(set, json!({"metadata": {"annotations": annotations}, "spec": {"replicas": change.to}})));
+        if change.to > change.from {
+            scaled(snapshot, plan, change, "up");
+        }
+    }
+    plan.stage(acts);
+}
+
+/// Takes pods away. Demands the exact version that was decided on, and a fresh read before (DESIGN §4.3).
+pub(super) fn shrink(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) {
+    let mut acts = Vec::new();
+    for change in scaling.iter().filter(|change| change.to < change.from) {
+        let Some(set) = snapshot.sets.iter().find(|set| set.name() == change.set) else { continue };
+        let annotations =
+            json!({names::DESIRED_REPLICAS: snapshot.spec.replicas.to_string(), names::SCALE_DOWN_DEADLINE: null});
+        let action = Action::Patch {
+            target: ObjectRef::of(&kinds::replica_set(), &set.object),
+            patch: json!({"metadata": {"annotations": annotations}, "spec": {"replicas": change.to}}),
+            precondition: Precondition::exact(&set.object),
+        };
+        acts.push(Act::new(action).destructive());
+        scaled(snapshot, plan, change, "down");
+    }
+    if acts.is_empty() {
+        acts = deadlines(snapshot, scaling);
+    }
+    plan.stage(acts);
+}
+
+fn scaled(snapshot: &Snapshot, plan: &mut Plan, change: &Scaling, way: &str) {
+    let text = format!("Scaled {way} ReplicaSet {} from {} to {}", change.set, change.from, change.to);
+    let version = snapshot.sets.iter().find(|set| set.name() == change.set).map_or(0, |set| set.object.generation());
+    note(
+        snapshot,
+        plan,
+        EventType::Normal,
+        "ScalingReplicaSet",
+        &text,
+        &format!("scaled/{}/{version}/{}", change.set, change.to),
+    );
+}
+
+/// Whether a ReplicaSet is neither the new nor the stable version by what the status says.
+fn is_unused(snapshot: &Snapshot, set: &ReplicaSetView) -> bool {
+    set.hash != snapshot.hash && snapshot.status.stable.as_ref() != Some(&set.hash)
+}
+
+/// The size of a ReplicaSet that no traffic should reach: it stays while a Service selects it, then for the delay.
+pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &ReplicaSetView, observed: &Observed) -> u32 {
+    if set.desired == 0 {
+        return 0;
+    }
+    let serves = stable_selects(snapshot, &set.hash)
+        || (observed.highest() > Weight::ZERO && canary_selects(snapshot, &set.hash));
+    if serves || !matches!(observed, Observed::Weight(_)) {
+        return set.desired;
+    }
+    // A version that never was stable has nobody to come back to it; the last stable one stays for the delay.
+    let was_stable = progress.is_fully_promoted(snapshot) && set.available > 0;
+    match set.deadline {
+        Some(deadline) if deadline <= snapshot.now => 0,
+        Some(_) => set.desired,
+        None if was_stable => set.desired,
+        None => 0,
+    }
+}
+
+/// Stamps the moment at which an unused ReplicaSet may go, so that the delay survives a restart.
+fn deadlines(snapshot: &Snapshot, scaling: &[Scaling]) -> Vec<Act> {
+    let Some(canary) = snapshot.canary() else { return Vec::new() };
+    let mut acts = Vec::new();
+    for change in scaling.iter().filter(|change| change.from > 0 && change.to == change.from) {
+        let Some(set) = snapshot.sets.iter().find(|set| set.name() == change.set) else { continue };
+        let serves = stable_selects(snapshot, &set.hash) || canary_selects(snapshot, &set.hash);
+        if !is_unused(snapshot, set) || set.deadline.is_some() || serves || !snapshot.spec.is_routed() {
+            continue;
+        }
+        let Some(end) = after(snapshot.now, canary.scale_down_delay) else { continue };
+        acts.push(patch_set(set, json!({"metadata": {"annotations": {names::SCALE_DOWN_DEADLINE: format_time(end)}}})));
+    }
+    acts
+}
+
+/// Wakes when a delay ends.
+pub(super) fn wake_for_deadlines(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
+    for set in snapshot.sets.iter().filter(|set| set.desired > 0) {
+        if let Some(deadline) = set.deadline {
+            plan.wait(format!("ReplicaSet {}", set.name()), format!("kept until {}", format_time(deadline)));
+            plan.wake_at(deadline);
+        }
+    }
+    let delay = snapshot.canary().and_then(|canary| canary.abort_scale_down_delay);
+    let end = progress.aborted_at.zip(delay).and_then(|(since, delay)| after(since, delay));
+    if let Some(end) = end.filter(|end| *end > snapshot.now) {
+        plan.wait(
+            format!("ReplicaSet {}", snapshot.set_name),
+            format!("the aborted canary is kept until {}", format_time(end)),
+        );
+        plan.wake_at(end);
+    }
+}
+
+/// Whether the stable Service selects this version.
+pub(super) fn stable_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
+    selects(snapshot.stable_service.as_deref(), hash)
+}
+
+/// Whether the canary Service selects this version.
+pub(super) fn canary_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
+    selects(snapshot.canary_service.as_deref(), hash)
+}
+
+/// Whether every Service that the Rollout names selects this version.
+pub(super) fn services_select(snapshot: &Snapshot, hash: &PodHash) -> bool {
+    let Some(canary) = snapshot.canary() else { return true };
+    (canary.canary_service.is_none() || canary_selects(snapshot, hash))
+        && (canary.stable_service.is_none() || stable_selects(snapshot, hash))
+}
+
+fn selects(service: Option<&object_model::Object>, hash: &PodHash) -> bool {
+    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
+    service.and_then(|service| service.str_at(&pointer)) == Some(hash.as_str())
+}
+
+/// Points the two Services at the versions they are for, never at one without ready pods while another has some.
+pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
+    let Some(new) = snapshot.new_set() else { return };
+    let stable = progress.stable_set(snapshot).unwrap_or(new);
+    let wants_stable_pods = stable.hash == new.hash && progress.stable.is_some() && snapshot.stable_service.is_some();
+    if !(wants_stable_pods && stable.available < snapshot.spec.replicas && has_selector(snapshot)) {
+        switch(snapshot, snapshot.stable_service.as_deref(), stable, plan);
+    }
+    let canary = if progress.abort { stable } else { new };
+    let idle = observed.highest() == Weight::ZERO;
+    // While traffic flows to the canary its Service is not moved: the weight is taken away first.
+    if idle && (canary.available > 0 || !has_canary_selector(snapshot) || canary.hash == stable.hash) {
+        switch(snapshot, snapshot.canary_service.as_deref(), canary, plan);
+    }
+}
+
+fn has_selector(snapshot: &Snapshot) -> bool {
+    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
+    snapshot.stable_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
+}
+
+fn has_canary_selector(snapshot: &Snapshot) -> bool {
+    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
+    snapshot.canary_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
+}
+
+fn switch(snapshot: &Snapshot, service: Option<&object_model::Object>, to: &ReplicaSetView, plan: &mut Plan) {
+    let Some(service) = service else { return };
+    let claims = claims_on(service, snapshot, &[&["spec", "selector", names::POD_TEMPLATE_HASH]]);
+    let claimed = service.annotation(names::CLAIMS) == claims.as_deref();
+    if selects(Some(service), &to.hash)
+        && claimed
+        && service.annotation(names::MANAGED_BY_ROLLOUTS) == Some(snapshot.rollout.name())
+    {
+        return;
+    }
+    let action = Action::Patch {
+        target: ObjectRef::of(&kinds::service(), service),
+        patch: json!({
+            "metadata": {"annotations": {names::CLAIMS: claims, names::MANAGED_BY_ROLLOUTS: snapshot.rollout.name()}},
+            "spec": {"selector": {names::POD_TEMPLATE_HASH: to.hash.as_str()}},
+        }),
+        precondition: Precondition::exact(service),
+    };
+    plan.stage(vec![Act::new(action).destructive()]);
+    let text = format!("Switched selector for service '{}' to value '{}'", service.name(), to.hash);
+    note(
+        snapshot,
+        plan,
+        EventType::Normal,
+        "SwitchService",
+        &text,
+        &format!("switch/{}/{}/{}", service.name(), to.hash, to.revision),
+    );
+}
+
+/// The claims annotation of an object that this Rollout drives, others' claims kept.
+pub(super) fn claims_on(object: &object_model::Object, snapshot: &Snapshot, paths: &[&[&str]]) -> Option<String> {
+    let pointers = paths.iter().map(|path| FieldPointer::of_keys(path.iter().copied()));
+    Claims::on(object).unwrap_or_default().with_owner(&snapshot.uid(), "Rollout", pointers).to_annotation()
+}
+
+/// The same for fields by their JSON pointers.
+pub(super) fn claims_at(object: &object_model::Object, snapshot: &Snapshot, pointers: &[String]) -> Option<String> {
+    let pointers = pointers.iter().filter_map(|pointer| FieldPointer::parse(pointer).ok());
+    Claims::on(object).unwrap_or_default().with_owner(&snapshot.uid(), "Rollout", pointers).to_annotation()
+}
+
+/// Brings the traffic objects to a weight.
+pub(super) fn shift(snapshot: &Snapshot, weight: Weight, plan: &mut Plan) {
+    let acts = route::shift(snapshot, weight);
+    if !acts.is_empty() {
+        let text = format!("Traffic weight updated to {weight}");
+        let versions: Vec<_> =
+            snapshot.routing.live.values().filter_map(object_model::Object::resource_version).collect();
+        let transition = format!("weight/{}/{weight}/{}", snapshot.hash, versions.join("-"));
+        note(snapshot, plan, EventType::Normal, "TrafficWeightUpdated", &text, &transition);
+    }
+    plan.stage(acts);
+}
+
+/// Adds an Event about the Rollout.
+pub(super) fn note(
+    snapshot: &Snapshot,
+    plan: &mut Plan,
+    kind: EventType,
+    reason: &'static str,
+    message: &str,
+    transition: &str,
+) {
+    plan.notes.push(Note {
+        about: ObjectRef::of(&kinds::rollout(), &snapshot.rollout),
+        uid: snapshot.uid(),
+        kind,
+        reason: Reason(reason),
+        message: message.to_owned(),
+        transition: transition.to_owned(),
+    });
+}

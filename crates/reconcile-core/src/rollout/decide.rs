@@ -1,0 +1,437 @@
+//! Decides the next safe step of a Rollout. Pure: reads a [`Snapshot`], returns a [`Plan`].
+//!
+//! | state | weight goes to | canary pods | stable pods | ends when |
+//! |---|---|---|---|---|
+//! | invalid spec | stays | stay | stay | the spec is mended |
+//! | no stable version yet | 0 | all | none | all are available: it becomes stable |
+//! | template is the stable one | 0, after the stable Service selects it | none, after a delay | all | never: this is rest |
+//! | aborted | 0 at once | none, after a delay | all | template changes or a person retries |
+//! | on a step | the last weight set, once the canary has the pods | for that weight | all | the step is done |
+//! | past the steps | 100, once all canary pods are available | all | all | weight is seen: it becomes stable |
+//!
+//! Traffic leaves before pods do, and pods come before traffic does; each row is reached by acting, observing and
+//! deciding again.
+
+use object_model::Weight;
+
+use super::act::{self, Scaling};
+use super::model::{self, StepKind};
+use super::progress::Progress;
+use super::replicas;
+use super::route::{self, Observed};
+use super::runs;
+use super::snapshot::{ReplicaSetView, Snapshot};
+use super::status;
+use crate::time::after;
+use crate::{EventType, Plan};
+
+/// Returns the plan that moves `snapshot` one safe step closer to its desired version.
+pub(super) fn decide(snapshot: &Snapshot) -> Plan {
+    let mut plan = Plan::empty();
+    if snapshot.rollout.is_deleting() {
+        plan.wait(format!("Rollout {}", snapshot.rollout.name()), "it is being deleted");
+        return plan;
+    }
+    if !snapshot.problems.is_empty() {
+        status::invalid(snapshot, &mut plan);
+        return plan;
+    }
+    let mut progress = Progress::of(snapshot);
+    if snapshot.name_taken {
+        progress.collision_count = Some(progress.collision_count.unwrap_or(0) + 1);
+        plan.wait(format!("ReplicaSet {}", snapshot.set_name), "its name belongs to somebody else; taking another");
+        status::write(snapshot, &progress, &Observed::Weight(Weight::ZERO), &mut plan);
+        return plan;
+    }
+    let Some(new) = snapshot.new_set() else {
+        act::create_set(snapshot, &mut plan);
+        return plan;
+    };
+    act::restamp_revision(snapshot, new, &mut plan);
+    let observed = if snapshot.spec.is_routed() { route::observe(snapshot) } else { Observed::Weight(Weight::ZERO) };
+    if let Observed::Unusable { why, .. } = &observed {
+        plan.wait("traffic", why.clone());
+        act::note(
+            snapshot,
+            &mut plan,
+            EventType::Warning,
+            "TrafficRoutingError",
+            why,
+            &format!("unusable/{}", crate::patch::digest(why)),
+        );
+        plan.report.problems.push(why.clone());
+    }
+    judge_runs(snapshot, &mut progress, &mut plan);
+    let goal = Goal::of(snapshot, &progress, new);
+    converge(snapshot, &progress, &goal, &observed, &mut plan);
+    if plan.acts().next().is_none() && !observed.is_unusable() {
+        // Nothing is left to do for this row of the table: only now may the next row begin.
+        advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
+    }
+    runs::tidy(snapshot, &mut progress, &mut plan);
+    status::write(snapshot, &progress, &observed, &mut plan);
+    plan
+}
+
+/// What the present row of the table asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Goal {
+    /// Traffic of the canary, with a provider.
+    pub(super) weight: Weight,
+    /// Pods of the new version.
+    pub(super) new: u32,
+    /// Pods of the stable version, when it is another one.
+    pub(super) stable: u32,
+    /// Whether the canary's pods may go (aborted and the delay has passed) or are wanted.
+    pub(super) keeps_canary: bool,
+}
+
+impl Goal {
+    fn of(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView) -> Self {
+        let all = snapshot.spec.replicas;
+        let rest = Self { weight: Weight::ZERO, new: all, stable: all, keeps_canary: true };
+        if progress.stable_set(snapshot).is_none() || progress.is_fully_promoted(snapshot) {
+            return rest;
+        }
+        if progress.abort {
+            let keeps_canary = !abort_delay_is_over(snapshot, progress);
+            // Nothing is started anew for a version that failed; what runs stays for the delay.
+            let new = if snapshot.spec.is_routed() && keeps_canary { new.desired } else { 0 };
+            return Self { new, keeps_canary, ..rest };
+        }
+        let weight = model::weight_at(&snapshot.steps, progress.step_index);
+        if !snapshot.spec.is_routed() {
+            let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
+            let (stable, new) = replicas::ratio_goal(all, weight, surge);
+            return Self { weight, new, stable, keeps_canary: true };
+        }
+        let scale = model::scale_at(&snapshot.steps, progress.step_index);
+        Self { weight, new: replicas::routed_canary(all, weight, scale), ..rest }
+    }
+}
+
+/// Whether the canary of an aborted update may be scaled down.
+fn abort_delay_is_over(snapshot: &Snapshot, progress: &Progress) -> bool {
+    let Some(canary) = snapshot.canary() else { return false };
+    match (canary.abort_scale_down_delay, progress.aborted_at) {
+        (None, _) => false,
+        (Some(delay), Some(since)) => after(since, delay).is_some_and(|end| end <= snapshot.now),
+        (Some(_), None) => false,
+    }
+}
+
+/// Lets the AnalysisRuns of this revision speak: a failed one aborts, an inconclusive one pauses.
+fn judge_runs(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    if progress.abort || progress.is_fully_promoted(snapshot) || progress.promote_full {
+        return;
+    }
+    for run in runs::present(snapshot, progress) {
+        match run.phase.as_str() {
+            "Failed" | "Error" => {
+                let why = if run.message.is_empty() {
+                    format!("AnalysisRun {} {}", run.object.name(), run.phase)
+                } else {
+                    run.message.clone()
+                };
+                progress.abort_now(snapshot, &why);
+                let text = progress.abort_message.clone().unwrap_or_default();
+                act::note(
+                    snapshot,
+                    plan,
+                    EventType::Warning,
+                    "RolloutAborted",
+                    &text,
+                    &format!("aborted/{}", run.object.name()),
+                );
+                return;
+            }
+            "Inconclusive" => progress.pause("InconclusiveAnalysisRun", snapshot.now),
+            _ => {}
+        }
+    }
+}
+
+/// The acts that bring pods, Services and weights to the goal, in the one order that keeps traffic on ready pods.
+fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Observed, plan: &mut Plan) {
+    let Some(new) = snapshot.new_set() else { return };
+    let scaling = if snapshot.spec.is_routed() || progress.stable_set(snapshot).is_none() {
+        routed_scaling(snapshot, progress, goal, observed, new)
+    } else {
+        ratio_scaling(snapshot, progress, goal, new)
+    };
+    // Traffic that must leave goes first and alone: nothing may delay it.
+    if snapshot.spec.is_routed() && observed.highest() > Weight::ZERO && !serves_new(snapshot, progress) {
+        // A version between this one and stable loses its traffic before its Service is given away.
+        return act::shift(snapshot, Weight::ZERO, plan);
+    }
+    if snapshot.spec.is_routed() && observed.highest() > goal.weight && may_shed(snapshot, progress) {
+        return act::shift(snapshot, goal.weight, plan);
+    }
+    plan.stage(route::claim(snapshot, observed));
+    act::grow(snapshot, &scaling, plan);
+    act::select(snapshot, progress, observed, plan);
+    if plan.acts().next().is_some() {
+        return;
+    }
+    if snapshot.spec.is_routed() && *observed != Observed::Weight(goal.weight) {
+        if let Some(wait) = not_ready_for(snapshot, progress, goal, observed, new) {
+            plan.wait(format!("ReplicaSet {}", new.name()), wait);
+        } else {
+            return act::shift(snapshot, goal.weight, plan);
+        }
+    }
+    act::shrink(snapshot, &scaling, plan);
+}
+
+/// Whether traffic of the canary Service reaches the new version.
+fn serves_new(snapshot: &Snapshot, progress: &Progress) -> bool {
+    progress.is_fully_promoted(snapshot) || act::canary_selects(snapshot, &snapshot.hash)
+}
+
+/// After a promotion the old weight stays until the stable Service selects the new pods; at any other time it may fall.
+fn may_shed(snapshot: &Snapshot, progress: &Progress) -> bool {
+    !progress.is_fully_promoted(snapshot) || act::stable_selects(snapshot, &snapshot.hash)
+}
+
+/// Why the canary can't take more traffic yet.
+fn not_ready_for(
+    snapshot: &Snapshot,
+    progress: &Progress,
+    goal: &Goal,
+    observed: &Observed,
+    new: &ReplicaSetView,
+) -> Option<String> {
+    if observed.is_unusable() {
+        return Some("the traffic objects can't carry the split".to_owned());
+    }
+    if goal.weight <= observed.highest() || progress.is_fully_promoted(snapshot) {
+        return None;
+    }
+    if new.available < goal.new.max(1) {
+        return Some(format!("canary has {} of {} pods available", new.available, goal.new.max(1)));
+    }
+    if !act::canary_selects(snapshot, &snapshot.hash) {
+        return Some("the canary Service does not select it yet".to_owned());
+    }
+    None
+}
+
+fn routed_scaling(
+    snapshot: &Snapshot,
+    progress: &Progress,
+    goal: &Goal,
+    observed: &Observed,
+    new: &ReplicaSetView,
+) -> Vec<Scaling> {
+    let mut scaling = Vec::new();
+    let stable = progress.stable_set(snapshot).map(|set| set.hash.clone());
+    for set in &snapshot.sets {
+        let to = if set.hash == new.hash {
+            if progress.abort && observed.highest() > Weight::ZERO { set.desired } else { goal.new }
+        } else if Some(&set.hash) == stable.as_ref() {
+            goal.stable
+        } else {
+            act::unused_size(snapshot, progress, set, observed)
+        };
+        scaling.push(Scaling { set: set.name().to_owned(), from: set.desired, to });
+    }
+    scaling
+}
+
+fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &ReplicaSetView) -> Vec<Scaling> {
+    let all = snapshot.spec.replicas;
+    let Some(canary) = snapshot.canary() else { return Vec::new() };
+    let stable = progress.stable_set(snapshot).filter(|set| set.hash != new.hash);
+    let older: Vec<_> = snapshot
+        .sets
+        .iter()
+        .filter(|set| set.hash != new.hash && stable.is_none_or(|stable| stable.hash != set.hash))
+        .collect();
+    let at = replicas::RatioState {
+        stable_spec: stable.map_or(0, |set| set.desired),
+        stable_available: stable.map_or(0, |set| set.available.min(set.desired)),
+        canary_spec: new.desired,
+        canary_available: new.available.min(new.desired),
+        older_spec: older.iter().map(|set| set.desired).sum(),
+        older_available: older.iter().map(|set| set.available.min(set.desired)).sum(),
+    };
+    let goal = if stable.is_some() { (goal.stable, goal.new) } else { (0, goal.new) };
+    let (surge, unavailable) = (canary.max_surge.ceil_of(all), canary.max_unavailable.floor_of(all));
+    // Rounding both to nothing would never move a pod.
+    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
+    let (to_stable, to_new, mut to_older) = replicas::ratio_next(goal, all, surge, unavailable, at);
+    let mut scaling = vec![Scaling { set: new.name().to_owned(), from: new.desired, to: to_new }];
+    if let Some(stable) = stable {
+        scaling.push(Scaling { set: stable.name().to_owned(), from: stable.desired, to: to_stable });
+    }
+    for set in older {
+        let to = set.desired.min(to_older);
+        to_older -= to;
+        scaling.push(Scaling { set: set.name().to_owned(), from: set.desired, to });
+    }
+    scaling
+}
+
+/// Moves to the next row or step when what the present one asks for is there.
+fn advance(
+    snapshot: &Snapshot,
+    progress: &mut Progress,
+    goal: &Goal,
+    observed: &Observed,
+    new: &ReplicaSetView,
+    plan: &mut Plan,
+) {
+    let all = snapshot.spec.replicas;
+    if progress.is_fully_promoted(snapshot) || progress.abort {
+        act::wake_for_deadlines(snapshot, progress, plan);
+        return;
+    }
+    if progress.stable_set(snapshot).is_none() {
+        if new.is_settled_at(all) && act::services_select(snapshot, &snapshot.hash) {
+            promote(snapshot, progress, new, "initial deploy", plan);
+        } else {
+            plan.wait(format!("ReplicaSet {}", new.name()), format!("{} of {all} pods available", new.available));
+        }
+        return;
+    }
+    if snapshot.spec.paused {
+        plan.wait(format!("Rollout {}", snapshot.rollout.name()), "spec.paused is set");
+        return;
+    }
+    if !progress.is_past_steps(snapshot) {
+        step(snapshot, progress, goal, observed, new, plan);
+        return;
+    }
+    let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(Weight::FULL);
+    if new.is_settled_at(all) && traffic_is_there {
+        promote(snapshot, progress, new, "all steps are done", plan);
+    } else {
+        plan.wait(
+            format!("ReplicaSet {}", new.name()),
+            format!("{} of {all} pods available before it becomes stable", new.available),
+        );
+    }
+}
+
+fn promote(snapshot: &Snapshot, progress: &mut Progress, new: &ReplicaSetView, why: &str, plan: &mut Plan) {
+    progress.stable = Some(new.hash.clone());
+    progress.step_index = snapshot.user_steps();
+    progress.clear_pause();
+    progress.promote_full = false;
+    let text = format!("Rollout completed update to revision {} ({}): {why}", new.revision, new.hash);
+    act::note(snapshot, plan, EventType::Normal, "RolloutCompleted", &text, &format!("completed/{}", new.revision));
+}
+
+fn step(
+    snapshot: &Snapshot,
+    progress: &mut Progress,
+    goal: &Goal,
+    observed: &Observed,
+    new: &ReplicaSetView,
+    plan: &mut Plan,
+) {
+    let index = progress.step_index;
+    let done = match progress.step(snapshot) {
+        Some(StepKind::SetWeight(_)) => weight_is_reached(snapshot, progress, goal, observed, new, plan),
+        Some(StepKind::SetScale(_)) => new.available >= goal.new,
+        Some(StepKind::Wait(duration)) => wait_is_over(snapshot, progress, *duration, plan),
+        Some(StepKind::Analyze(analysis)) => runs::step_is_done(snapshot, progress, analysis, plan),
+        Some(StepKind::Gate(name)) => {
+            plan.wait(format!("gate {name}"), "it has not said yes");
+            false
+        }
+        Some(StepKind::SetMirror(_)) => {
+            plan.wait("traffic", "no provider of this Rollout can mirror");
+            false
+        }
+        Some(StepKind::Promote | StepKind::Finish) | None => return,
+    };
+    if done && !progress.abort && !progress.pauses.iter().any(|pause| pause.reason == "InconclusiveAnalysisRun") {
+        let text = format!("Rollout step {}/{} completed", index + 1, snapshot.user_steps());
+        act::note(
+            snapshot,
+            plan,
+            EventType::Normal,
+            "RolloutStepCompleted",
+            &text,
+            &format!("step/{}/{index}", new.revision),
+        );
+        progress.next_step();
+    }
+}
+
+fn weight_is_reached(
+    snapshot: &Snapshot,
+    progress: &Progress,
+    goal: &Goal,
+    observed: &Observed,
+    new: &ReplicaSetView,
+    plan: &mut Plan,
+) -> bool {
+    if snapshot.spec.is_routed() {
+        let serves = goal.weight == Weight::ZERO || act::canary_selects(snapshot, &snapshot.hash);
+        let there = *observed == Observed::Weight(goal.weight) && serves && new.is_settled_at(goal.new);
+        if !there {
+            plan.wait(
+                format!("ReplicaSet {}", new.name()),
+                format!("{} of {} pods available for weight {}", new.available, goal.new, goal.weight),
+            );
+        }
+        return there;
+    }
+    let stable_is = progress.stable_set(snapshot).is_some_and(|set| set.desired == goal.stable);
+    let older_gone = snapshot
+        .sets
+        .iter()
+        .all(|set| set.hash == new.hash || progress.stable.as_ref() == Some(&set.hash) || set.current == 0);
+    let there = new.is_settled_at(goal.new) && stable_is && older_gone;
+    if !there {
+        plan.wait(format!("ReplicaSet {}", new.name()), format!("{} of {} pods available", new.available, goal.new));
+    }
+    there
+}
+
+fn wait_is_over(
+    snapshot: &Snapshot,
+    progress: &mut Progress,
+    duration: Option<object_model::Duration>,
+    plan: &mut Plan,
+) -> bool {
+    const REASON: &str = "CanaryPauseStep";
+    let pause = progress.pauses.iter().find(|pause| pause.reason == REASON);
+    let Some(pause) = pause else {
+        if progress.controller_pause && progress.pauses.is_empty() {
+            // The engine paused and somebody cleared the pause: that is how `promote` goes on.
+            return true;
+        }
+        progress.pause(REASON, snapshot.now);
+        act::note(
+            snapshot,
+            plan,
+            EventType::Normal,
+            "RolloutPaused",
+            "Rollout is paused (CanaryPauseStep)",
+            &format!("paused/{}/{}", snapshot.hash, progress.step_index),
+        );
+        if let Some(end) = duration.and_then(|duration| after(snapshot.now, duration)) {
+            plan.wake_at(end);
+        }
+        return false;
+    };
+    let Some(duration) = duration else {
+        plan.wait(format!("Rollout {}", snapshot.rollout.name()), "paused until somebody promotes it");
+        return false;
+    };
+    let end = pause.start_time.and_then(|start| after(start, duration));
+    match end {
+        Some(end) if end > snapshot.now => {
+            plan.wait(
+                format!("Rollout {}", snapshot.rollout.name()),
+                format!("paused until {}", object_model::format_time(end)),
+            );
+            plan.wake_at(end);
+            false
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,103 @@
+//! The rollout domain: one engine for every front end (DESIGN §5).
+
+mod act;
+mod check;
+mod decide;
+mod model;
+mod pod_hash;
+mod progress;
+mod replicas;
+mod route;
+mod runs;
+mod snapshot;
+mod status;
+
+use std::sync::Arc;
+
+use object_model::Object;
+
+pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
+pub use pod_hash::pod_hash;
+pub use replicas::{RatioState, ratio_goal, ratio_next, routed_canary};
+pub use snapshot::{ReplicaSetView, Routing, RunView, Snapshot};
+
+use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
+
+/// Rolls changed workloads out step by step.
+#[derive(Debug, Clone, Default)]
+pub struct RolloutDomain {
+    /// Objects with another `controller-instance-id` label belong to another controller; empty means: no label.
+    pub instance_id: String,
+}
+
+impl Domain for RolloutDomain {
+    type Snapshot = Snapshot;
+
+    const NAME: &'static str = "rollout";
+
+    fn observe(&self, view: &dyn View, key: &Key) -> Option<Snapshot> {
+        let rollout = view.get(&kinds::rollout(), &key.namespace, &key.name)?;
+        if rollout.label(api::names::INSTANCE_ID).unwrap_or_default() != self.instance_id {
+            return None;
+        }
+        Snapshot::observe(view, key)
+    }
+
+    fn decide(&self, snapshot: &Snapshot) -> Plan {
+        let mut plan = decide::decide(snapshot);
+        plan.hush();
+        plan
+    }
+
+    fn check(&self, snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
+        check::check(snapshot, plan)
+    }
+
+    fn watches(&self) -> Vec<Kind> {
+        vec![
+            kinds::rollout(),
+            kinds::replica_set(),
+            kinds::service(),
+            kinds::virtual_service(),
+            kinds::analysis_template(),
+            kinds::cluster_analysis_template(),
+            kinds::analysis_run(),
+        ]
+    }
+
+    fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {
+        match object.kind() {
+            "Rollout" => vec![Key::of(object)],
+            "ReplicaSet" | "AnalysisRun" => {
+                let owner = object.controller().filter(|owner| owner.kind == "Rollout");
+                owner.map(|owner| Key::new(object.namespace().unwrap_or_default(), &owner.name)).into_iter().collect()
+            }
+            _ => view
+                .list(&kinds::rollout(), "")
+                .iter()
+                .filter(|rollout| names(rollout, object))
+                .map(|rollout| Key::of(rollout))
+                .collect(),
+        }
+    }
+}
+
+/// Whether a Rollout's strategy names this Service, VirtualService or template.
+fn names(rollout: &Arc<Object>, object: &Object) -> bool {
+    let strategy = rollout.pointer("/spec/strategy").unwrap_or(&serde_json::Value::Null);
+    mentions(strategy, object.name(), 0)
+}
+
+fn mentions(value: &serde_json::Value, name: &str, depth: usize) -> bool {
+    if depth > 16 {
+        return true;
+    }
+    match value {
+        serde_json::Value::String(text) => {
+            text == name || text.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+        }
+        serde_json::Value::Array(items) => items.iter().any(|item| mentions(item, name, depth + 1)),
+        serde_json::Value::Object(map) => map.values().any(|item| mentions(item, name, depth + 1)),
+        _ => false,
+    }
+}

@@ -1,0 +1,207 @@
+//! The AnalysisRuns of a Rollout: which ones there must be, under which deterministic names, and when they end.
+
+use api::argo::{AnalysisRef, RunStatus};
+use api::names;
+use object_model::{Object, PodHash};
+use serde_json::{Value, json};
+
+use super::act;
+use super::progress::Progress;
+use super::snapshot::{RunView, Snapshot};
+use crate::{Act, Action, EventType, ObjectRef, Plan, Precondition, kinds};
+
+/// Names of one step that are tried before giving up: each finished run of the same revision takes one.
+const NAMES_MAX: u32 = 1_000;
+
+/// The runs whose word counts now.
+pub(super) fn present<'a>(snapshot: &'a Snapshot, progress: &Progress) -> Vec<&'a RunView> {
+    let named = [&progress.background_run, &progress.step_run];
+    named.into_iter().flatten().filter_map(|run| snapshot.runs.get(&run.name)).collect()
+}
+
+/// Whether the analysis of the present step has succeeded; creates its run when there is none.
+pub(super) fn step_is_done(
+    snapshot: &Snapshot,
+    progress: &mut Progress,
+    analysis: &AnalysisRef,
+    plan: &mut Plan,
+) -> bool {
+    if let Some(run) = progress.step_run.as_ref().and_then(|run| snapshot.runs.get(&run.name)) {
+        if run.phase == "Successful" {
+            return true;
+        }
+        plan.wait(format!("AnalysisRun {}", run.object.name()), "it has not ended yet");
+        return false;
+    }
+    let index = progress.step_index;
+    let labels = [("rollout-type", "Step".to_owned()), ("step-index", index.to_string())];
+    progress.step_run = ensure(snapshot, analysis, &format!("-{index}"), &labels, progress.step_run.as_ref(), plan);
+    false
+}
+
+/// Starts the background analysis when its step has come, and ends runs that no longer count.
+pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    let background = snapshot.canary().and_then(|canary| canary.analysis.as_ref());
+    let is_rolling =
+        !progress.abort && !progress.is_fully_promoted(snapshot) && progress.stable.is_some() && !progress.restarted;
+    match background {
+        Some(analysis) if is_rolling && progress.step_index >= analysis.starting_step as usize => {
+            let known = progress.background_run.as_ref();
+            if known.is_none_or(|run| !snapshot.runs.contains_key(&run.name)) {
+                let labels = [("rollout-type", "Background".to_owned())];
+                progress.background_run = ensure(snapshot, analysis, "", &labels, known, plan);
+            }
+        }
+        _ => {}
+    }
+    if !is_rolling {
+        // What a finished or aborted update learned stays in the status; nothing goes on measuring for it.
+        end_all(snapshot, |_| true, plan);
+        return;
+    }
+    let counting: Vec<String> =
+        [&progress.background_run, &progress.step_run].into_iter().flatten().map(|run| run.name.clone()).collect();
+    end_all(snapshot, |run| !counting.iter().any(|name| name == run.object.name()), plan);
+}
+
+fn end_all(snapshot: &Snapshot, ends: impl Fn(&RunView) -> bool, plan: &mut Plan) {
+    let open = |run: &&RunView| !run.is_completed() && run.object.bool_at("/spec/terminate") != Some(true);
+    let acts: Vec<Act> = snapshot
+        .runs
+        .values()
+        .filter(open)
+        .filter(|run| ends(run))
+        .map(|run| {
+            Act::new(Action::Patch {
+                target: ObjectRef::of(&kinds::analysis_run(), &run.object),
+                patch: json!({"spec": {"terminate": true}}),
+                precondition: Precondition::uid(&run.object),
+            })
+        })
+        .collect();
+    plan.stage(acts);
+}
+
+/// Finds or creates the run of this revision. A run of that name that has ended belongs to an earlier try and is not used again.
+fn ensure(
+    snapshot: &Snapshot,
+    analysis: &AnalysisRef,
+    suffix: &str,
+    labels: &[(&str, String)],
+    known: Option<&RunStatus>,
+    plan: &mut Plan,
+) -> Option<RunStatus> {
+    let revision = snapshot.new_set()?.revision;
+    let stem = format!("{}-{}-{revision}{suffix}", snapshot.rollout.name(), snapshot.hash);
+    let name = match known {
+        // The status names it but the cluster does not show it yet, or a crash came between the two writes.
+        Some(run) => run.name.clone(),
+        None => free_name(snapshot, &stem)?,
+    };
+    if snapshot.runs.contains_key(&name) {
+        return Some(RunStatus { name, status: String::new() });
+    }
+    match run_object(snapshot, analysis, &name, labels) {
+        Ok(object) => {
+            plan.stage(vec![Act::new(Action::Create { kind: kinds::analysis_run(), object: Box::new(object) })]);
+            Some(RunStatus { name, status: "Pending".to_owned() })
+        }
+        Err(why) => {
+            plan.wait("analysis", why.clone());
+            act::note(
+                snapshot,
+                plan,
+                EventType::Warning,
+                "AnalysisRunError",
+                &why,
+                &format!("analysis/{}", crate::patch::digest(&why)),
+            );
+            plan.report.problems.push(why);
+            None
+        }
+    }
+}
+
+fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
+    let names = std::iter::once(stem.to_owned()).chain((1..NAMES_MAX).map(|turn| format!("{stem}.{turn}")));
+    let mut names = names.skip_while(|name| snapshot.runs.get(name).is_some_and(RunView::is_completed));
+    names.next()
+}
+
+fn run_object(
+    snapshot: &Snapshot,
+    analysis: &AnalysisRef,
+    name: &str,
+    labels: &[(&str, String)],
+) -> Result<Object, String> {
+    let spec = run_spec(snapshot, analysis)?;
+    let mut object = Object::new("argoproj.io/v1alpha1", "AnalysisRun", Some(snapshot.namespace()), name);
+    object.set_label(names::POD_TEMPLATE_HASH, snapshot.hash.as_str());
+    for (key, value) in labels {
+        object.set_label(key, value);
+    }
+    if let Some(instance) = snapshot.rollout.label(names::INSTANCE_ID) {
+        object.set_label(names::INSTANCE_ID, instance);
+    }
+    if let Some(set) = snapshot.new_set() {
+        object.set_annotation(names::ROLLOUT_REVISION, &set.revision.to_string());
+    }
+    object.set_at(&["metadata", "ownerReferences"], Value::Array(vec![act::owner_reference(snapshot)]));
+    object.set_at(&["spec"], spec);
+    Ok(object)
+}
+
+fn run_spec(snapshot: &Snapshot, wanted: &AnalysisRef) -> Result<Value, String> {
+    let templates = ::analysis::Templates::new(snapshot.templates.values().map(|template| &**template));
+    let references: Vec<_> = wanted
+        .templates
+        .iter()
+        .map(|(name, cluster)| ::analysis::TemplateRef { name: name.clone(), cluster_scope: *cluster })
+        .collect();
+    let given: Result<Vec<Value>, String> = wanted.args.iter().map(|argument| resolved(snapshot, argument)).collect();
+    let mut problems = Vec::new();
+    let arguments = ::analysis::Argument::parse_list(Some(&Value::Array(given?)), "args", &mut problems);
+    if let Some(problem) = problems.first() {
+        return Err(format!("{}: {}", problem.field, problem.message));
+    }
+    let request = ::analysis::RunRequest {
+        arguments,
+        dry_run: wanted.dry_run.clone(),
+        measurement_retention: wanted.measurement_retention.clone(),
+    };
+    templates.run_spec(&references, &request).map_err(|error| error.to_string())
+}
+
+/// An argument with the values that only the Rollout knows put in: a pod-template hash or one of its own fields.
+fn resolved(snapshot: &Snapshot, argument: &Value) -> Result<Value, String> {
+    let name = argument.get("name").and_then(Value::as_str).unwrap_or_default();
+    let with = |value: &str| json!({"name": name, "value": value});
+    if let Some(which) = argument.pointer("/valueFrom/podTemplateHashValue").and_then(Value::as_str) {
+        return match which {
+            "Latest" => Ok(with(snapshot.hash.as_str())),
+            "Stable" => Ok(with(snapshot.status.stable.as_ref().map(PodHash::as_str).unwrap_or_default())),
+            other => Err(format!("args.{name}: podTemplateHashValue `{other}` is neither Stable nor Latest")),
+        };
+    }
+    let Some(path) = argument.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str) else {
+        return Ok(argument.clone());
+    };
+    match field(&snapshot.rollout, path) {
+        Some(value) => Ok(with(&value)),
+        None => Err(format!("args.{name}: the Rollout has no field `{path}`")),
+    }
+}
+
+/// The value at `metadata.labels['app']` or `spec.replicas`, as text.
+fn field(rollout: &Object, path: &str) -> Option<String> {
+    let keyed = path.strip_suffix("']").and_then(|path| path.split_once("['"));
+    let value = match keyed {
+        Some((parent, key)) => rollout.pointer(&format!("/{}", parent.replace('.', "/")))?.get(key)?,
+        None => rollout.pointer(&format!("/{}", path.replace('.', "/")))?,
+    };
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! What Git wants, made ready for the cluster: namespace, ownership, claims.
+
+use api::{GitOpsConfig, names};
+use diff_engine::{Applied, Claims, CompareOptions, Comparison, Owner};
+use object_model::Object;
+
+use super::snapshot::Snapshot;
+use crate::{FieldManager, Rendered, Scope, View};
+
+/// One object that Git wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// The object as the source has it, with its namespace.
+    pub object: Object,
+    /// The file it came from.
+    pub file: String,
+    /// The line it begins on.
+    pub line: u32,
+}
+
+/// Puts objects that name no namespace into the config's, when their kind lives in one.
+pub(super) fn wishes(view: &dyn View, spec: &GitOpsConfig, rendered: &Rendered) -> Vec<Wish> {
+    let place = |item: &crate::RenderedObject| {
+        let mut object = (*item.object).clone();
+        let served = view.resolve(object.api_version(), object.kind());
+        let is_namespaced = served.is_none_or(|kind| kind.scope == Scope::Namespaced);
+        if is_namespaced && object.namespace().is_none() {
+            object.set_namespace(&spec.namespace);
+        }
+        Wish { object, file: item.file.clone(), line: item.line }
+    };
+    rendered.objects.iter().map(place).collect()
+}
+
+/// What would be applied for a wish, and how it differs from live.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// What to apply; its commit annotation names the present commit when something changes.
+    pub(super) object: Object,
+    /// The difference from live; everything when there is no live object.
+    pub(super) comparison: Option<Comparison>,
+}
+
+impl Prepared {
+    /// Whether an apply would change nothing.
+    pub(super) fn is_in_sync(&self) -> bool {
+        self.comparison.as_ref().is_some_and(Comparison::is_in_sync)
+    }
+}
+
+/// Prepares one wish: ownership marks on, claimed fields from live.
+pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -> Prepared {
+    let mut object = wish.object.clone();
+    object.set_label(names::MANAGED_LABEL, "true");
+    object.set_annotation(names::CONFIG, &snapshot.identity.to_string());
+    if let Some(owner) = owner {
+        owner.put_on(&mut object);
+    }
+    let live = snapshot.live.get(&wish.object.id());
+    let comparison = live.map(|live| {
+        let claims = claims(snapshot, live);
+        object = diff_engine::take_claimed(&object, live, &claims, FieldManager::Sync.name());
+        keep_marks(&mut object, live);
+        let applied = match diff_engine::applied_digest(&wish.object) {
+            Some(digest) if live.annotation(APPLIED) == Some(&digest) => Applied::Same,
+            Some(_) if live.annotation(APPLIED).is_some() => Applied::Other,
+            _ => Applied::Unknown,
+        };
+        let options =
+            CompareOptions { field_manager: FieldManager::Sync.name(), applied, claims: &claims, ignore: &[] };
+        diff_engine::compare(&object, live, &options)
+    });
+    if !comparison.as_ref().is_some_and(Comparison::is_in_sync) {
+        stamp(snapshot, wish, &mut object);
+    }
+    Prepared { object, comparison }
+}
+
+/// Annotation: digest of what was applied last, so that server defaults in lists are not taken for drift.
+const APPLIED: &str = "sluice.dev/applied";
+
+/// Where nothing else differs, the commit that last changed the object keeps standing on it.
+fn keep_marks(object: &mut Object, live: &Object) {
+    for key in [names::COMMIT, names::SOURCE, APPLIED] {
+        if let Some(value) = live.annotation(key) {
+            object.set_annotation(key, value);
+        }
+    }
+}
+
+fn stamp(snapshot: &Snapshot, wish: &Wish, object: &mut Object) {
+    if let Some(rendered) = snapshot.rendered() {
+        object.set_annotation(names::COMMIT, &rendered.touched.commit);
+    }
+    let place = if wish.line > 0 { format!("{}:{}", wish.file, wish.line) } else { wish.file.clone() };
+    object.set_annotation(names::SOURCE, &place);
+    if let Some(digest) = diff_engine::applied_digest(&wish.object) {
+        object.set_annotation(APPLIED, &digest);
+    }
+}
+
+/// The fields of a live object that others drive: published claims of living owners, and autoscalers.
+fn claims(snapshot: &Snapshot, live: &Object) -> Claims {
+    let published = Claims::on(live).unwrap_or_default();
+    let autoscalers = snapshot.autoscalers.iter().map(|autoscaler| &**autoscaler);
+    published.and(diff_engine::autoscaler_claims(live, autoscalers))
+}

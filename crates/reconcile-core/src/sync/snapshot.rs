@@ -1,0 +1,236 @@
+//! What a sync decision reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::{GitOpsConfig, Problem, names};
+use diff_engine::{ConfigIdentity, Inventory};
+use object_model::{Object, ObjectId, Timestamp, Uid};
+
+use super::desired::{self, Wish};
+use crate::{Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Rendered, Slot, SourceFailure, View, kinds};
+
+/// Where the head of a branch is kept: shared by all configs of the repository, so that one fetch serves them all.
+pub fn head_slot(source: &FetchSource) -> Slot {
+    Slot::new(format!("git:{}#{}", source.url, source.branch), "head")
+}
+
+/// How far the source has been read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// Nothing is known yet.
+    Unknown,
+    /// The last fetch failed.
+    FetchFailed(SourceFailure),
+    /// The head is known, its render is not.
+    Fetched(Head),
+    /// The head does not render.
+    RenderFailed(Head, SourceFailure),
+    /// The head is rendered.
+    Rendered(Head, Rendered),
+}
+
+/// Everything that a sync decision reads.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The present moment.
+    pub now: Timestamp,
+    /// The kind of the config.
+    pub kind: Kind,
+    /// The config as seen.
+    pub config: Arc<Object>,
+    /// Its spec.
+    pub spec: GitOpsConfig,
+    /// What is wrong with the spec.
+    pub problems: Vec<Problem>,
+    /// Who it is, for its inventory.
+    pub identity: ConfigIdentity,
+    /// The repository and branch.
+    pub git: FetchSource,
+    /// How far it has been read.
+    pub source: Source,
+    /// Whether the fetch is on its way.
+    pub fetch_asked: bool,
+    /// Whether somebody asked for an immediate fetch.
+    pub refresh_wanted: bool,
+    /// What Git wants, one by one.
+    pub wishes: Vec<Wish>,
+    /// The stored inventory chunks.
+    pub chunks: Vec<Arc<Object>>,
+    /// The inventory, or why it can't be read.
+    pub inventory: Result<Inventory, String>,
+    /// Live objects of wishes and inventory.
+    pub live: BTreeMap<ObjectId, Arc<Object>>,
+    /// Kinds of wishes and inventory that the cluster serves.
+    pub served: BTreeMap<(String, String), Kind>,
+    /// Objects whose kind is not served.
+    pub unserved: BTreeSet<ObjectId>,
+    /// Why the last write of an object was refused.
+    pub refusals: BTreeMap<ObjectId, String>,
+    /// Autoscalers in the namespaces of the wishes.
+    pub autoscalers: Vec<Arc<Object>>,
+    /// Promotions about this config, by name.
+    pub promotions: BTreeMap<String, Arc<Object>>,
+    /// Rows that the record has, of those that would be written.
+    pub recorded: BTreeSet<String>,
+}
+
+impl Snapshot {
+    /// Reads the snapshot of one config.
+    pub fn observe(view: &dyn View, kind: &Kind, key: &Key) -> Option<Self> {
+        let config = view.get(kind, &key.namespace, &key.name)?;
+        let uid = config.uid()?;
+        let (spec, problems) = GitOpsConfig::parse(&config);
+        let identity = identity(&config, key, &uid);
+        let credential = spec.read_secret.clone().map(|name| (key.namespace.clone(), name));
+        let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
+        let slot = head_slot(&git);
+        let source = read_source(view, &slot, &uid);
+        let chunks = view.owned(&kinds::inventory(), &uid);
+        let inventory =
+            diff_engine::read_inventory(chunks.iter().map(|chunk| &**chunk)).map_err(|error| describe(&error));
+        let refresh_wanted = refresh_wanted(view, &config, &git.url, &source);
+        let mut snapshot = Self {
+            now: view.now(),
+            kind: kind.clone(),
+            fetch_asked: view.is_asked(&slot),
+            refresh_wanted,
+            wishes: Vec::new(),
+            chunks,
+            inventory,
+            live: BTreeMap::new(),
+            served: BTreeMap::new(),
+            unserved: BTreeSet::new(),
+            refusals: BTreeMap::new(),
+            autoscalers: Vec::new(),
+            promotions: promotions(view, key),
+            recorded: BTreeSet::new(),
+            config,
+            spec,
+            problems,
+            identity,
+            git,
+            source,
+        };
+        snapshot.observe_objects(view, &uid);
+        Some(snapshot)
+    }
+
+    fn observe_objects(&mut self, view: &dyn View, uid: &Uid) {
+        if let Source::Rendered(_, rendered) = &self.source {
+            self.wishes = desired::wishes(view, &self.spec, rendered);
+        }
+        let mut wanted: BTreeMap<ObjectId, String> =
+            self.wishes.iter().map(|wish| (wish.object.id(), wish.object.api_version().to_owned())).collect();
+        if let Ok(inventory) = &self.inventory {
+            for entry in inventory.iter() {
+                let api_version = object_model::Gvk::new(&entry.id.group, &entry.version, &entry.id.kind).api_version();
+                wanted.entry(entry.id.clone()).or_insert(api_version);
+            }
+        }
+        let mut namespaces = BTreeSet::new();
+        for (id, api_version) in wanted {
+            let Some(kind) = view.resolve(&api_version, &id.kind) else {
+                self.unserved.insert(id);
+                continue;
+            };
+            let namespace = id.namespace.clone().unwrap_or_default();
+            if let Some(object) = view.get(&kind, &namespace, &id.name) {
+                self.live.insert(id.clone(), object);
+            }
+            let target = ObjectRef { kind: kind.clone(), namespace: id.namespace.clone(), name: id.name.clone() };
+            if let Some(why) = view.refusal(uid, &target) {
+                self.refusals.insert(id.clone(), why);
+            }
+            self.served.insert((id.group.clone(), id.kind.clone()), kind);
+            namespaces.insert(namespace);
+        }
+        for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {
+            self.autoscalers.extend(view.list(&kinds::horizontal_pod_autoscaler(), namespace));
+        }
+        let keys: Vec<String> = super::decide::record_rows(self).into_iter().map(|row| row.key).collect();
+        self.recorded = keys.into_iter().filter(|key| view.is_recorded(key)).collect();
+    }
+
+    /// As whom objects are applied.
+    pub fn actor(&self) -> Actor {
+        Actor::ServiceAccount {
+            namespace: self.config.namespace().unwrap_or_default().to_owned(),
+            name: self.spec.service_account.clone(),
+        }
+    }
+
+    /// Whether this decision asks for the fetch that a refresh wants.
+    pub fn fetch_is_starting(&self) -> bool {
+        self.refresh_wanted && !self.fetch_asked
+    }
+
+    /// The config's uid.
+    pub fn uid(&self) -> Uid {
+        self.identity.uid.clone()
+    }
+
+    /// The kind of an object, when the cluster serves it.
+    pub fn kind_of(&self, id: &ObjectId) -> Option<&Kind> {
+        self.served.get(&(id.group.clone(), id.kind.clone()))
+    }
+
+    /// The render, when the head is rendered.
+    pub fn rendered(&self) -> Option<&Rendered> {
+        match &self.source {
+            Source::Rendered(_, rendered) => Some(rendered),
+            _ => None,
+        }
+    }
+}
+
+fn identity(config: &Object, key: &Key, uid: &Uid) -> ConfigIdentity {
+    ConfigIdentity {
+        api_version: config.api_version().to_owned(),
+        kind: config.kind().to_owned(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: uid.clone(),
+    }
+}
+
+/// Where the render of a commit is kept.
+pub(super) fn render_slot(uid: &Uid, commit: &str) -> Slot {
+    Slot::new(uid.as_str(), format!("render/{commit}"))
+}
+
+fn read_source(view: &dyn View, slot: &Slot, uid: &Uid) -> Source {
+    let head = match view.answer(slot).as_deref() {
+        Some(Answer::Head(head)) => head.clone(),
+        Some(Answer::Failed(failure)) => return Source::FetchFailed(failure.clone()),
+        _ => return Source::Unknown,
+    };
+    match view.answer(&render_slot(uid, &head.commit)).as_deref() {
+        Some(Answer::Rendered(rendered)) => Source::Rendered(head, rendered.clone()),
+        Some(Answer::Failed(failure)) => Source::RenderFailed(head, failure.clone()),
+        _ => Source::Fetched(head),
+    }
+}
+
+fn refresh_wanted(view: &dyn View, config: &Object, url: &str, source: &Source) -> bool {
+    let since = match source {
+        Source::Unknown => return false,
+        Source::FetchFailed(failure) => failure.at,
+        Source::Fetched(head) | Source::RenderFailed(head, _) | Source::Rendered(head, _) => head.at,
+    };
+    let by_annotation = config.annotation(names::REFRESH) != config.str_at("/status/lastHandledRefresh");
+    by_annotation || view.refreshed(url, since)
+}
+
+fn promotions(view: &dyn View, key: &Key) -> BTreeMap<String, Arc<Object>> {
+    let all = view.list(&kinds::promotion(), &key.namespace).into_iter();
+    let ours = all.filter(|promotion| promotion.str_at("/spec/config") == Some(&key.name));
+    ours.map(|promotion| (promotion.name().to_owned(), promotion)).collect()
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

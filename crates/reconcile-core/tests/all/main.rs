@@ -1,0 +1,12 @@
+//! Decisions played out on a world in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod play;
+mod rollout;

@@ -1,0 +1,184 @@
+//! A world in memory that does what plans say: ReplicaSets follow at once (or not, when told so), and time is a number.
+
+use std::collections::BTreeSet;
+
+use object_model::{Duration, Object};
+use reconcile_core::{Action, Domain, Key, Kind, MemoryView, Plan, View, kinds};
+use serde_json::{Value, json};
+
+pub(crate) struct Play<D: Domain> {
+    pub(crate) view: MemoryView,
+    pub(crate) domain: D,
+    pub(crate) key: Key,
+    pub(crate) log: Vec<String>,
+    /// Images whose pods never become available.
+    pub(crate) broken_images: BTreeSet<String>,
+    version: u64,
+}
+
+impl<D: Domain> Play<D> {
+    pub(crate) fn new(domain: D, namespace: &str, name: &str) -> Self {
+        let view = MemoryView { now: "2026-01-01T00:00:00Z".parse().unwrap(), ..MemoryView::default() };
+        Self {
+            view,
+            domain,
+            key: Key::new(namespace, name),
+            log: Vec::new(),
+            broken_images: BTreeSet::new(),
+            version: 100,
+        }
+    }
+
+    pub(crate) fn put(&mut self, kind: &Kind, json: Value) {
+        let mut object = Object::parse(json).unwrap();
+        self.version += 1;
+        object.set_at(&["metadata", "resourceVersion"], self.version.to_string().into());
+        if object.uid().is_none() {
+            object.set_at(&["metadata", "uid"], format!("uid-{}-{}", object.kind(), object.name()).into());
+        }
+        if object.generation() == 0 {
+            object.set_at(&["metadata", "generation"], 1.into());
+        }
+        self.view.put(kind, object);
+    }
+
+    pub(crate) fn get(&self, kind: &Kind, name: &str) -> Object {
+        (*self.view.get(kind, &self.key.namespace, name).unwrap_or_else(|| panic!("{name} exists"))).clone()
+    }
+
+    pub(crate) fn change(&mut self, kind: &Kind, name: &str, change: impl Fn(&mut Object)) {
+        let mut object = self.get(kind, name);
+        change(&mut object);
+        let generation = object.generation() + 1;
+        object.set_at(&["metadata", "generation"], generation.into());
+        self.put(kind, object.into_json());
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.view.now = self.view.now.checked_add(jiff::SignedDuration::try_from(time).unwrap()).unwrap();
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        let snapshot = self.domain.observe(&self.view, &self.key).expect("the object exists");
+        let plan = self.domain.decide(&snapshot);
+        assert_eq!(self.domain.check(&snapshot, &plan), [], "the second opinion agrees");
+        plan
+    }
+
+    /// Plans and acts until there is nothing to do now; panics when that does not come.
+    pub(crate) fn settle(&mut self) -> Plan {
+        for _ in 0..200 {
+            let plan = self.plan();
+            if plan.is_empty() {
+                return plan;
+            }
+            self.act(&plan);
+            self.controllers();
+        }
+        panic!("does not settle; the last plans were:\n{}", self.log[self.log.len().saturating_sub(20)..].join("\n"));
+    }
+
+    fn act(&mut self, plan: &Plan) {
+        for act in plan.acts() {
+            match &act.action {
+                Action::Create { kind, object } => {
+                    let id =
+                        (kind.clone(), object.namespace().unwrap_or_default().to_owned(), object.name().to_owned());
+                    if !self.view.objects.contains_key(&id) {
+                        self.log.push(format!("create {} {}", kind.kind, object.name()));
+                        self.put(kind, object.to_json());
+                    }
+                }
+                Action::Patch { target, patch, precondition } => {
+                    let mut json = self.get(&target.kind, &target.name);
+                    assert!(precondition.uid == json.uid(), "a patch names the life of its object");
+                    if let Some(version) = &precondition.resource_version {
+                        assert_eq!(
+                            json.resource_version(),
+                            Some(version.as_str()),
+                            "a patch names the version that was seen"
+                        );
+                    }
+                    self.log.push(format!("patch {} {} {}", target.kind.kind, target.name, told(patch)));
+                    let mut value = Value::Object(std::mem::take(json.json_mut()));
+                    merge(&mut value, patch);
+                    self.put(&target.kind, value);
+                }
+                Action::Ask { slot, .. } => {
+                    self.log.push(format!("ask {}", slot.name));
+                    self.view.asked.insert(slot.clone());
+                }
+                other => panic!("not played here: {other:?}"),
+            }
+        }
+        for note in &plan.notes {
+            self.log.push(format!("event {} {}", note.reason.0, note.message));
+        }
+        if let Some(status) = &plan.status {
+            let object = self.get(&status.target.kind, &status.target.name);
+            let mut value = object.into_json();
+            merge(&mut value, &status.patch);
+            self.put(&status.target.kind, value);
+        }
+    }
+
+    /// ReplicaSets have the pods that they ask for, available unless their image is broken.
+    fn controllers(&mut self) {
+        for set in self.view.list(&kinds::replica_set(), "") {
+            let count = set.int_at("/spec/replicas").unwrap_or(1);
+            let image =
+                set.list_at("/spec/template/spec/containers")[0]["image"].as_str().unwrap_or_default().to_owned();
+            let ready = if self.broken_images.contains(&image) { 0 } else { count };
+            let status = json!({"replicas": count, "readyReplicas": ready, "availableReplicas": ready});
+            if set.pointer("/status") != Some(&status) {
+                let mut object = (*set).clone();
+                object.set_at(&["status"], status);
+                self.put(&kinds::replica_set(), object.into_json());
+            }
+        }
+    }
+
+    pub(crate) fn take_log(&mut self) -> String {
+        std::mem::take(&mut self.log).join("\n")
+    }
+}
+
+/// The parts of a patch that a reader wants to see.
+fn told(patch: &Value) -> String {
+    let mut parts = Vec::new();
+    if let Some(replicas) = patch.pointer("/spec/replicas") {
+        parts.push(format!("replicas {replicas}"));
+    }
+    if let Some(selector) = patch.pointer("/spec/selector/rollouts-pod-template-hash") {
+        parts.push(format!("selects {}", selector.as_str().unwrap_or_default()));
+    }
+    if let Some(routes) = patch.pointer("/spec/http/0/route").and_then(Value::as_array) {
+        let weights: Vec<String> = routes.iter().map(|route| route["weight"].to_string()).collect();
+        parts.push(format!("weights {}", weights.join("/")));
+    }
+    if patch.pointer("/spec/terminate").is_some() {
+        parts.push("terminate".to_owned());
+    }
+    if patch.pointer("/metadata/annotations/scale-down-deadline").is_some_and(|value| !value.is_null()) {
+        parts.push("deadline".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let map = value.as_object_mut().unwrap();
+    for (key, change) in changes {
+        if change.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Runs the questions of the Exchange.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use reconcile_core::{Answer, HttpReply, Question, SourceFailure};
+use tokio::task::JoinSet;
+
+use crate::exchange::Ready;
+use crate::sender::Sender;
+use crate::shared::{Shared, lock};
+
+/// No question takes longer, whatever its own limits say.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Answers questions about repositories. The runtime's own is [`crate::GitWorker`].
+pub trait GitBackend: Send + Sync + 'static {
+    /// Answers a question other than [`Question::Http`]; failures are answers too.
+    fn answer<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer>;
+}
+
+/// Whom the runtime asks.
+#[derive(Clone)]
+pub(crate) struct Answerers {
+    pub(crate) sender: Arc<dyn Sender>,
+    pub(crate) git: Arc<dyn GitBackend>,
+}
+
+/// Starts questions as they are asked and delivers their answers, for ever.
+pub(crate) async fn run(shared: Arc<Shared>, answerers: Answerers) {
+    let mut running: JoinSet<()> = JoinSet::new();
+    loop {
+        for ready in lock(&shared.exchange).start() {
+            running.spawn(answer(shared.clone(), answerers.clone(), ready));
+        }
+        tokio::select! {
+            biased;
+            Some(_) = running.join_next() => {}
+            () = shared.questions.notified() => {}
+        }
+    }
+}
+
+async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
+    let begun = tokio::time::Instant::now();
+    let kind = kind_of(&ready.question);
+    // A task of its own, so that a panic in a reader of foreign bytes is an answer and not the end of the runtime.
+    let mut alone = JoinSet::new();
+    let question = ready.question.clone();
+    alone.spawn(async move {
+        match &question {
+            Question::Http(query) => Answer::Http(answerers.sender.send(query).await),
+            other => answerers.git.answer(other).await,
+        }
+    });
+    let outcome = tokio::time::timeout(QUESTION_TIMEOUT, alone.join_next()).await;
+    let now = shared.clock.now();
+    let failed = |message: &str| match &ready.question {
+        Question::Http(_) => Answer::Http(HttpReply::Failed { message: message.to_owned(), at: now }),
+        _ => Answer::Failed(SourceFailure {
+            reason: "InternalError".to_owned(),
+            message: message.to_owned(),
+            at: now,
+            lasting: false,
+        }),
+    };
+    let answer = match outcome {
+        Ok(Some(Ok(answer))) => answer,
+        Ok(_) => {
+            tracing::error!(kind, "answering a question panicked");
+            failed("answering this question failed inside the operator")
+        }
+        Err(_) => failed("there was no answer within five minutes"),
+    };
+    let result = match &answer {
+        Answer::Failed(_) | Answer::Http(HttpReply::Failed { .. }) => "failed",
+        _ => "ok",
+    };
+    shared.metrics.count("sluice_questions_total", &[("kind", kind), ("result", result)]);
+    shared.metrics.observe("sluice_question_seconds", &[("kind", kind)], begun.elapsed());
+    shared.answered(&ready.slot, ready.run, answer);
+}
+
+fn kind_of(question: &Question) -> &'static str {
+    match question {
+        Question::Fetch(_) => "fetch",
+        Question::Render { .. } => "render",
+        Question::Http(_) => "http",
+        Question::PlanCommit(_) => "plan-commit",
+        Question::Push { .. } => "push",
+    }
+}
+
+/// Answers that there is no Git in this operator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoGit;
+
+impl GitBackend for NoGit {
+    fn answer<'a>(&'a self, _question: &'a Question) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(Answer::Failed(SourceFailure {
+            reason: "GitDisabled".to_owned(),
+            message: "this operator reads no repositories".to_owned(),
+            at: object_model::Timestamp::UNIX_EPOCH,
+            lasting: true,
+        })))
+    }
+}

@@ -1,0 +1,472 @@
+//! The drive loop: observe, decide, check, act, look again, until a key's plan is empty.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use reconcile_core::{Act, ActError, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World};
+use tokio::time::Instant;
+
+use crate::TaskKey;
+use crate::act::{KubeWorld, event_of, kind_of_act, target_of};
+use crate::api::{ApiError, Detail};
+use crate::erased::Decision;
+use crate::shared::{Refusal, Shared, fingerprint, lock, place_of};
+use crate::view::{Noted, REFUSAL_TTL, StoreView};
+
+/// Actions of one stage that are on their way at once.
+const ACTS_AT_ONCE: usize = 16;
+/// Quorum reads that are on their way at once.
+const READS_AT_ONCE: usize = 8;
+/// More single reads of one kind and namespace than this are one list.
+const GETS_BEFORE_LIST: usize = 16;
+/// How often a destructive plan is decided again because it began to read more.
+const FRESH_ROUNDS_MAX: usize = 3;
+/// After so many plans in a row without a rest, a key waits a second between two.
+const ROUNDS_AT_ONCE: u32 = 50;
+
+/// What became of one observation.
+enum Observed {
+    /// The object is gone and there is nothing left to do.
+    Gone,
+    /// Something it reads is not known yet; it runs again when it is.
+    NotYet,
+    /// The domain panicked.
+    Panicked,
+    /// A plan, and what it was made from.
+    Decided(Box<Decision>, BTreeSet<Read>),
+}
+
+/// How a run ended.
+enum Outcome {
+    /// Something was written: look again at once.
+    Progress,
+    /// Nothing to do until something changes or time comes.
+    Rest(Wake),
+    /// The plan has effects but changed nothing: look again later.
+    Stuck,
+    /// Something failed and may go better later.
+    Failed,
+    /// The key waits for a kind or is gone.
+    Left,
+}
+
+/// Runs one key until it rests. The queue holds it as running meanwhile.
+pub(crate) async fn reconcile(shared: &Arc<Shared>, task: &TaskKey) {
+    let begun = Instant::now();
+    let domain = shared.domains.get(task.domain).map_or("", |domain| domain.name());
+    let mut outcome = Outcome::Progress;
+    for _ in 0..ROUNDS_AT_ONCE {
+        outcome = round(shared, task).await;
+        if !matches!(outcome, Outcome::Progress) || !shared.leadership.is_held(task.domain) {
+            break;
+        }
+    }
+    shared.metrics.observe("sluice_reconcile_seconds", &[("domain", domain)], begun.elapsed());
+    let result = match outcome {
+        Outcome::Progress => {
+            shared.queue.add_at(task.clone(), Instant::now() + Duration::from_secs(1));
+            "busy"
+        }
+        Outcome::Rest(wake) => {
+            shared.queue.succeeded(task);
+            if let Wake::At(moment) = wake {
+                shared.queue.add_at(task.clone(), Instant::now() + shared.clock.until(moment));
+            }
+            if let Some(moment) = refusal_expires(shared, task) {
+                shared.queue.add_at(task.clone(), moment.max(Instant::now() + Duration::from_secs(1)));
+            }
+            "rest"
+        }
+        Outcome::Stuck => {
+            shared.queue.add_after_failure(task.clone());
+            "stuck"
+        }
+        Outcome::Failed => {
+            shared.queue.add_after_failure(task.clone());
+            "failed"
+        }
+        Outcome::Left => "left",
+    };
+    shared.metrics.count("sluice_reconciles_total", &[("domain", domain), ("result", result)]);
+}
+
+async fn round(shared: &Arc<Shared>, task: &TaskKey) -> Outcome {
+    let (mut plan, reads) = match observe(shared, task) {
+        Observed::Gone => {
+            forget(shared, task);
+            return Outcome::Left;
+        }
+        Observed::NotYet => return Outcome::Left,
+        Observed::Panicked => return Outcome::Failed,
+        Observed::Decided(decision, reads) => (checked(shared, task, *decision), reads),
+    };
+    if plan.has_destructive() {
+        match decide_on_fresh_reads(shared, task, reads).await {
+            Ok(Some(fresh)) => plan = fresh,
+            Ok(None) => return Outcome::Left,
+            Err(outcome) => return outcome,
+        }
+    }
+    let wake = plan.wake;
+    if plan.is_empty() {
+        return Outcome::Rest(wake);
+    }
+    carry_out(shared, task, plan).await
+}
+
+fn forget(shared: &Shared, task: &TaskKey) {
+    lock(&shared.readers).forget(task);
+    lock(&shared.refusals).remove(task);
+    shared.queue.succeeded(task);
+}
+
+/// Observes and decides under one look at the store.
+fn observe(shared: &Shared, task: &TaskKey) -> Observed {
+    let Some(domain) = shared.domains.get(task.domain) else { return Observed::Gone };
+    let mut noted = Noted::default();
+    let seen = catch_unwind(AssertUnwindSafe(|| {
+        let view = StoreView::new(shared, Some(task));
+        let undecided = domain.observe(&view, &task.key);
+        (undecided, view.into_noted())
+    }));
+    let decided = match seen {
+        Err(_) => None,
+        Ok((undecided, seen)) => {
+            noted = seen;
+            match undecided {
+                _ if !noted.unready.is_empty() || !noted.undiscovered.is_empty() => Some(Err(Observed::NotYet)),
+                None => Some(Err(Observed::Gone)),
+                Some(undecided) => catch_unwind(AssertUnwindSafe(undecided)).ok().map(Ok),
+            }
+        }
+    };
+    lock(&shared.readers).note(task, noted.reads.clone(), noted.slots);
+    match decided {
+        None => {
+            tracing::error!(domain = domain.name(), key = %task.key, "a decision panicked, the key is set aside");
+            shared.metrics.count("sluice_panics_total", &[("domain", domain.name())]);
+            Observed::Panicked
+        }
+        Some(Err(Observed::NotYet)) => {
+            shared.await_kinds(task, &noted.unready);
+            shared.await_versions(task, &noted.undiscovered);
+            Observed::NotYet
+        }
+        Some(Err(other)) => other,
+        Some(Ok(decision)) => Observed::Decided(Box::new(decision), noted.reads),
+    }
+}
+
+/// Drops what the second opinion refuses.
+fn checked(shared: &Shared, task: &TaskKey, decision: Decision) -> Plan {
+    let Decision { mut plan, violations } = decision;
+    let domain = shared.domains.get(task.domain).map_or("", |domain| domain.name());
+    for violation in &violations {
+        tracing::error!(
+            domain, key = %task.key, rule = violation.rule, stage = ?violation.stage,
+            "a plan would break a rule: {}", violation.message
+        );
+        shared.metrics.count("sluice_violations_total", &[("domain", domain), ("rule", violation.rule)]);
+    }
+    plan.refuse(&violations);
+    plan
+}
+
+/// Repeats the reads of a destructive plan from the quorum and decides again, until the plan reads nothing new.
+///
+/// Returns the plan over fresh reads, or `None` when the key left meanwhile.
+async fn decide_on_fresh_reads(
+    shared: &Arc<Shared>,
+    task: &TaskKey,
+    mut reads: BTreeSet<Read>,
+) -> Result<Option<Plan>, Outcome> {
+    let mut fresh: BTreeSet<Read> = BTreeSet::new();
+    for _ in 0..FRESH_ROUNDS_MAX {
+        if let Err(error) = read_again(shared, task, &reads).await {
+            tracing::warn!(key = %task.key, %error, "the read before a destructive act failed");
+            return Err(Outcome::Failed);
+        }
+        fresh.append(&mut reads);
+        match observe(shared, task) {
+            Observed::Gone => {
+                forget(shared, task);
+                return Ok(None);
+            }
+            Observed::NotYet => return Ok(None),
+            Observed::Panicked => return Err(Outcome::Failed),
+            Observed::Decided(decision, new_reads) => {
+                let plan = checked(shared, task, *decision);
+                if !plan.has_destructive() || new_reads.is_subset(&fresh) {
+                    return Ok(Some(plan));
+                }
+                reads = new_reads;
+            }
+        }
+    }
+    tracing::warn!(key = %task.key, "a destructive plan reads something new each time, it waits");
+    Err(Outcome::Failed)
+}
+
+/// One request that covers some reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Fresh {
+    One(ObjectRef),
+    All(Kind, String),
+}
+
+async fn read_again(shared: &Arc<Shared>, task: &TaskKey, reads: &BTreeSet<Read>) -> Result<(), ApiError> {
+    let requests = requests_for(reads, &task.key.namespace);
+    let sent: Vec<BoxFuture<'_, Result<(), ApiError>>> =
+        requests.into_iter().map(|request| -> BoxFuture<'_, _> { Box::pin(read_one(shared, request)) }).collect();
+    let results: Vec<Result<(), ApiError>> = futures::stream::iter(sent).buffered(READS_AT_ONCE).collect().await;
+    results.into_iter().collect()
+}
+
+async fn read_one(shared: &Arc<Shared>, request: Fresh) -> Result<(), ApiError> {
+    match request {
+        Fresh::One(target) => shared.refresh_object(&target).await,
+        Fresh::All(kind, namespace) => {
+            let sequence = lock(&shared.store).list_begins();
+            let selector = lock(&shared.store).selector(&kind).and_then(|selector| selector.text());
+            let list = shared.api.list(&kind, &namespace, selector.as_deref(), Detail::of(&kind)).await;
+            let list = match list {
+                // A kind that isn't served has no objects, as the store says already.
+                Err(ApiError::NotFound { .. }) => return Ok(()),
+                other => other?,
+            };
+            let version = list.resource_version.parse().unwrap_or(0);
+            let changes = lock(&shared.store).replace(&kind, &namespace, list.items, version, sequence);
+            shared.changed(changes);
+            Ok(())
+        }
+    }
+}
+
+/// The fewest requests that repeat all reads. What an owner owns is in its namespace.
+fn requests_for(reads: &BTreeSet<Read>, key_namespace: &str) -> BTreeSet<Fresh> {
+    let mut lists: BTreeSet<(Kind, String)> = BTreeSet::new();
+    let mut gets: std::collections::BTreeMap<(Kind, String), BTreeSet<String>> = std::collections::BTreeMap::new();
+    for read in reads {
+        match read {
+            Read::List(kind, namespace) => {
+                lists.insert((kind.clone(), namespace.clone()));
+            }
+            Read::Owned(kind, _) => {
+                lists.insert((kind.clone(), key_namespace.to_owned()));
+            }
+            Read::Get(kind, namespace, name) => {
+                gets.entry((kind.clone(), namespace.clone())).or_default().insert(name.clone());
+            }
+        }
+    }
+    for (scope, names) in &gets {
+        if names.len() > GETS_BEFORE_LIST {
+            lists.insert(scope.clone());
+        }
+    }
+    let everywhere: BTreeSet<Kind> =
+        lists.iter().filter(|(_, namespace)| namespace.is_empty()).map(|(kind, _)| kind.clone()).collect();
+    lists.retain(|(kind, namespace)| namespace.is_empty() || !everywhere.contains(kind));
+    let mut requests = BTreeSet::new();
+    for ((kind, namespace), names) in gets {
+        if everywhere.contains(&kind) || lists.contains(&(kind.clone(), namespace.clone())) {
+            continue;
+        }
+        let within = (!namespace.is_empty()).then(|| namespace.clone());
+        for name in names {
+            requests.insert(Fresh::One(ObjectRef { kind: kind.clone(), namespace: within.clone(), name }));
+        }
+    }
+    requests.extend(lists.into_iter().map(|(kind, namespace)| Fresh::All(kind, namespace)));
+    requests
+}
+
+/// Carries a plan out: stages in order, then Events, then the status.
+async fn carry_out(shared: &Arc<Shared>, task: &TaskKey, plan: Plan) -> Outcome {
+    let world = KubeWorld { shared, task };
+    let mut progress = false;
+    let main = main_uid(shared, task);
+    for stage in &plan.stages {
+        let acts: Vec<BoxFuture<'_, Result<Stored, ActError>>> =
+            stage.iter().map(|act| -> BoxFuture<'_, _> { Box::pin(world.act(act)) }).collect();
+        let results: Vec<Result<Stored, ActError>> = futures::stream::iter(acts).buffered(ACTS_AT_ONCE).collect().await;
+        let mut failure = None;
+        for (act, result) in stage.iter().zip(results) {
+            match result {
+                Ok(Stored::Unchanged) => {}
+                Ok(_) => {
+                    progress = true;
+                    log_act(shared, task, act);
+                }
+                Err(error) => {
+                    let outcome = failed(shared, task, act, error, main.as_ref()).await;
+                    failure = Some(worse(failure, outcome));
+                }
+            }
+        }
+        if let Some(outcome) = failure {
+            return outcome;
+        }
+    }
+    for note in &plan.notes {
+        write_event(shared, task, note).await;
+    }
+    if let Some(status) = &plan.status {
+        match write_status(&world, status).await {
+            Ok(changed) => progress |= changed,
+            Err(outcome) => return outcome,
+        }
+    }
+    match (progress, plan.wake) {
+        (true, _) => Outcome::Progress,
+        // Only Events, or writes that the server found to change nothing: rest as the plan asks, but not for ever.
+        (false, Wake::At(moment)) if plan.status.is_none() && plan.stages.is_empty() => Outcome::Rest(Wake::At(moment)),
+        (false, Wake::OnChange) if plan.status.is_none() && plan.stages.is_empty() => Outcome::Rest(Wake::OnChange),
+        (false, _) => Outcome::Stuck,
+    }
+}
+
+/// The life of the object that a key names, for telling its refusals from those of an earlier life.
+fn main_uid(shared: &Shared, task: &TaskKey) -> Option<object_model::Uid> {
+    let store = lock(&shared.store);
+    let kinds = shared.declared_order.get(task.domain)?;
+    let main = kinds.iter().find_map(|kind| store.get(kind, &task.key.namespace, &task.key.name))?;
+    main.uid()
+}
+
+fn worse(have: Option<Outcome>, new: Outcome) -> Outcome {
+    match (have, new) {
+        (Some(Outcome::Failed), _) | (_, Outcome::Failed) => Outcome::Failed,
+        (_, new) => new,
+    }
+}
+
+fn log_act(shared: &Shared, task: &TaskKey, act: &Act) {
+    let domain = shared.domains.get(task.domain).map_or("", |domain| domain.name());
+    let action = kind_of_act(&act.action);
+    match target_of(&act.action) {
+        Some(target) => tracing::info!(domain, key = %task.key, action, object = %target, "done"),
+        None => tracing::debug!(domain, key = %task.key, action, "done"),
+    }
+}
+
+/// Deals with a failed action: a moved object is read again, a refusal is remembered, anything else waits.
+async fn failed(
+    shared: &Arc<Shared>,
+    task: &TaskKey,
+    act: &Act,
+    error: ActError,
+    main: Option<&object_model::Uid>,
+) -> Outcome {
+    let target = target_of(&act.action);
+    match (error, target) {
+        (ActError::Conflict { detail, .. }, Some(target)) => {
+            tracing::info!(key = %task.key, object = %target, detail, "the object changed meanwhile, looking again");
+            refreshed(shared, &target).await
+        }
+        (ActError::Refused { message, .. }, Some(target)) => {
+            tracing::warn!(key = %task.key, object = %target, message, "the server refused a write");
+            // The next observation sees a new refusal and says so in the status; a known one waits.
+            match remember(shared, task, &target, message, main.cloned()) {
+                News::New => Outcome::Progress,
+                News::Known => Outcome::Failed,
+            }
+        }
+        (error, _) => {
+            tracing::warn!(key = %task.key, action = kind_of_act(&act.action), %error, "an action failed");
+            Outcome::Failed
+        }
+    }
+}
+
+async fn refreshed(shared: &Arc<Shared>, target: &ObjectRef) -> Outcome {
+    match shared.refresh_object(target).await {
+        Ok(()) => Outcome::Progress,
+        Err(error) => {
+            tracing::warn!(object = %target, %error, "the object could not be read again");
+            Outcome::Failed
+        }
+    }
+}
+
+/// Whether a refusal was known before.
+enum News {
+    New,
+    Known,
+}
+
+fn remember(
+    shared: &Shared,
+    task: &TaskKey,
+    target: &ObjectRef,
+    message: String,
+    owner: Option<object_model::Uid>,
+) -> News {
+    let (namespace, name) = place_of(target);
+    let seen = lock(&shared.store).get(&target.kind, &namespace, &name);
+    let target_seen = seen.map(|object| fingerprint(&object));
+    let refusal = Refusal { owner, message, target_seen, at: Instant::now() };
+    let mut refusals = lock(&shared.refusals);
+    let of_task = refusals.entry(task.clone()).or_default();
+    let known = of_task.get(target).is_some_and(|old| old.message == refusal.message);
+    of_task.insert(target.clone(), refusal);
+    if known { News::Known } else { News::New }
+}
+
+/// When the first refusal of a task is old enough to try again.
+fn refusal_expires(shared: &Shared, task: &TaskKey) -> Option<Instant> {
+    lock(&shared.refusals).get(task)?.values().map(|refusal| refusal.at + REFUSAL_TTL).min()
+}
+
+async fn write_event(shared: &Arc<Shared>, task: &TaskKey, note: &Note) {
+    let kind = Kind::namespaced("", "v1", "Event", "events");
+    let component = format!("sluice-{}", shared.domains.get(task.domain).map_or("", |domain| domain.name()));
+    let event = event_of(note, &component, shared.clock.now());
+    if !shared.events.first(event.name()) || !shared.leadership.is_held(task.domain) {
+        return;
+    }
+    match shared.api.create(&reconcile_core::Actor::Operator, &kind, &event).await {
+        Ok(_) | Err(ApiError::AlreadyExists { .. }) => {}
+        Err(error) => {
+            shared.events.forget(event.name());
+            tracing::warn!(object = %note.about, reason = note.reason.0, %error, "an Event was not written");
+        }
+    }
+}
+
+/// Returns whether the status changed; a conflict reads the object again.
+async fn write_status(world: &KubeWorld<'_>, status: &StatusPatch) -> Result<bool, Outcome> {
+    match world.write_status(status).await {
+        Ok(Stored::Unchanged) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(ActError::Conflict { .. }) => Err(refreshed(world.shared, &status.target).await),
+        Err(error) => {
+            tracing::warn!(key = %world.task.key, object = %status.target, %error, "the status was not written");
+            Err(Outcome::Failed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_are_repeated_with_the_fewest_requests() {
+        let service = Kind::namespaced("", "v1", "Service", "services");
+        let set = Kind::namespaced("apps", "v1", "ReplicaSet", "replicasets");
+        let get = |kind: &Kind, name: &str| Read::Get(kind.clone(), "qa".to_owned(), name.to_owned());
+        let mut reads =
+            BTreeSet::from([get(&service, "a"), get(&set, "b"), Read::Owned(set.clone(), object_model::Uid::new("u"))]);
+        let requests = requests_for(&reads, "qa");
+        assert_eq!(requests.len(), 2, "the owned list covers the single read: {requests:?}");
+        reads.extend((0..20).map(|n| get(&service, &format!("s{n}"))));
+        let requests = requests_for(&reads, "qa");
+        assert!(requests.contains(&Fresh::All(service.clone(), "qa".to_owned())));
+        assert_eq!(requests.len(), 2);
+    }
+}

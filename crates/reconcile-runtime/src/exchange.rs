@@ -1,0 +1,284 @@
+//! Slow questions and their answers: each question runs once under its slot, the answer wakes who reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use reconcile_core::{Answer, FetchSource, Question, Slot};
+
+use crate::TaskKey;
+
+/// How many questions run at once.
+const RUNNING_MAX: usize = 64;
+/// How many slots are kept; beyond it the oldest answers go first.
+const SLOTS_MAX: usize = 20_000;
+
+#[derive(Debug)]
+struct Entry {
+    question: Question,
+    /// Who asked since the last answer.
+    askers: BTreeSet<TaskKey>,
+    /// The run that may answer; `None` when none is on its way.
+    run: Option<u64>,
+    answer: Option<Arc<Answer>>,
+    /// Order of age.
+    sequence: u64,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It is on its way because of this call.
+    New,
+    /// It was on its way already.
+    InFlight,
+    /// Its answer is there.
+    Answered,
+}
+
+/// A question that may run now.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where the answer goes.
+    pub slot: Slot,
+    /// The question.
+    pub question: Question,
+    /// Which run this is; an answer of a forgotten run is dropped.
+    pub run: u64,
+}
+
+/// All slots.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    slots: BTreeMap<Slot, Entry>,
+    waiting: BTreeMap<u64, Slot>,
+    running: BTreeMap<u64, Option<String>>,
+    sequence: u64,
+}
+
+impl Exchange {
+    /// Asks a question for `task`.
+    ///
+    /// The same question in an answered slot stays answered, unless it is about the head of a branch, which moves:
+    /// then the old answer stays until the new one comes. A failure that may pass is asked again the same way.
+    pub fn ask(&mut self, slot: Slot, question: Question, task: TaskKey) -> Asked {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let is_fetch = matches!(question, Question::Fetch(_));
+        let entry = self.slots.entry(slot.clone()).or_insert_with(|| Entry {
+            question: question.clone(),
+            askers: BTreeSet::new(),
+            run: None,
+            answer: None,
+            sequence,
+        });
+        let same = entry.question == question;
+        if same && entry.run.is_some() {
+            entry.askers.insert(task);
+            return Asked::InFlight;
+        }
+        let is_worth_a_repeat = match entry.answer.as_deref() {
+            Some(Answer::Failed(failure)) => !failure.lasting,
+            _ => false,
+        };
+        if same && entry.answer.is_some() && !is_fetch && !is_worth_a_repeat {
+            return Asked::Answered;
+        }
+        if !same {
+            entry.answer = None;
+            if let Some(old) = entry.run {
+                self.waiting.remove(&old);
+            }
+        }
+        entry.question = question;
+        entry.askers.insert(task);
+        entry.run = Some(sequence);
+        entry.sequence = sequence;
+        self.waiting.insert(sequence, slot);
+        self.evict();
+        Asked::New
+    }
+
+    /// The questions that may start now, in the order they were asked.
+    pub fn start(&mut self) -> Vec<Ready> {
+        let mut ready = Vec::new();
+        let mut lanes: BTreeSet<String> = self.running.values().flatten().cloned().collect();
+        let waiting: Vec<u64> = self.waiting.keys().copied().collect();
+        for run in waiting {
+            if self.running.len() >= RUNNING_MAX {
+                break;
+            }
+            let Some(slot) = self.waiting.get(&run).cloned() else { continue };
+            let Some(entry) = self.slots.get(&slot) else { continue };
+            let lane = lane_of(&entry.question);
+            if lane.as_ref().is_some_and(|lane| lanes.contains(lane)) {
+                continue;
+            }
+            let question = entry.question.clone();
+            lanes.extend(lane.clone());
+            self.waiting.remove(&run);
+            self.running.insert(run, lane);
+            ready.push(Ready { slot, question, run });
+        }
+        ready
+    }
+
+    /// Takes the answer of a run. Returns who asked, and whether it says something new.
+    pub fn finish(&mut self, slot: &Slot, run: u64, answer: Answer) -> (BTreeSet<TaskKey>, bool) {
+        self.running.remove(&run);
+        let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.run == Some(run)) else {
+            return (BTreeSet::new(), false);
+        };
+        entry.run = None;
+        let news = !entry.answer.as_deref().is_some_and(|old| says_the_same(old, &answer));
+        entry.answer = Some(Arc::new(answer));
+        (std::mem::take(&mut entry.askers), news)
+    }
+
+    /// The answer in a slot.
+    pub fn answer(&self, slot: &Slot) -> Option<Arc<Answer>> {
+        self.slots.get(slot)?.answer.clone()
+    }
+
+    /// Whether the question of a slot is on its way.
+    pub fn is_asked(&self, slot: &Slot) -> bool {
+        self.slots.get(slot).is_some_and(|entry| entry.run.is_some())
+    }
+
+    /// Forgets a slot; an answer on its way is dropped when it comes.
+    pub fn forget(&mut self, slot: &Slot) {
+        if let Some(run) = self.slots.remove(slot).and_then(|entry| entry.run) {
+            self.waiting.remove(&run);
+        }
+    }
+
+    /// Forgets everything that an owner asked.
+    pub fn forget_owner(&mut self, owner: &str) {
+        let from = Slot::new(owner, "");
+        let slots: Vec<Slot> = self
+            .slots
+            .range(from..)
+            .take_while(|(slot, _)| slot.owner == owner)
+            .map(|(slot, _)| slot.clone())
+            .collect();
+        for slot in slots {
+            self.forget(&slot);
+        }
+    }
+
+    /// The fetch slots of repositories for which `is_same` holds.
+    pub fn fetches(&self, is_same: impl Fn(&FetchSource) -> bool) -> Vec<(Slot, FetchSource)> {
+        let fetches = self.slots.iter().filter_map(|(slot, entry)| match &entry.question {
+            Question::Fetch(source) if is_same(source) => Some((slot.clone(), source.clone())),
+            _ => None,
+        });
+        fetches.collect()
+    }
+
+    /// How many questions wait, run and are answered.
+    pub fn depth(&self) -> (usize, usize, usize) {
+        let answered = self.slots.values().filter(|entry| entry.answer.is_some()).count();
+        (self.waiting.len(), self.running.len(), answered)
+    }
+
+    fn evict(&mut self) {
+        if self.slots.len() <= SLOTS_MAX {
+            return;
+        }
+        let idle = self.slots.iter().filter(|(_, entry)| entry.run.is_none());
+        if let Some(oldest) = idle.min_by_key(|(_, entry)| entry.sequence).map(|(slot, _)| slot.clone()) {
+            self.forget(&oldest);
+        }
+    }
+}
+
+/// Questions that must not run side by side: commits and pushes to one branch.
+fn lane_of(question: &Question) -> Option<String> {
+    match question {
+        Question::PlanCommit(plan) | Question::Push { plan, .. } => {
+            Some(format!("{}#{}", plan.source.url, plan.source.branch))
+        }
+        Question::Fetch(_) | Question::Render { .. } | Question::Http(_) => None,
+    }
+}
+
+fn says_the_same(old: &Answer, new: &Answer) -> bool {
+    match (old, new) {
+        (Answer::Head(old), Answer::Head(new)) => old.commit == new.commit,
+        (Answer::Failed(old), Answer::Failed(new)) => old.reason == new.reason && old.message == new.message,
+        (old, new) => old == new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile_core::{Head, Key};
+
+    fn task(name: &str) -> TaskKey {
+        TaskKey::new(0, Key::new("qa", name))
+    }
+
+    fn fetch() -> Question {
+        let source =
+            FetchSource { url: "https://git.example.com/fleet".into(), branch: "main".into(), credential: None };
+        Question::Fetch(source)
+    }
+
+    fn render(commit: &str) -> Question {
+        let Question::Fetch(source) = fetch() else { unreachable!() };
+        Question::Render { source, commit: commit.into(), path: "qa".into(), renderer: String::new() }
+    }
+
+    fn head(commit: &str) -> Answer {
+        Answer::Head(Head { commit: commit.into(), at: object_model::Timestamp::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn a_question_asked_twice_runs_once_and_wakes_both() {
+        let mut exchange = Exchange::default();
+        let slot = Slot::new("git:fleet#main", "head");
+        assert_eq!(exchange.ask(slot.clone(), fetch(), task("a")), Asked::New);
+        let ready = exchange.start();
+        assert_eq!(exchange.ask(slot.clone(), fetch(), task("b")), Asked::InFlight);
+        assert_eq!((ready.len(), exchange.start().len()), (1, 0));
+        let (woken, news) = exchange.finish(&slot, ready[0].run, head("c1"));
+        assert_eq!((woken.len(), news), (2, true));
+    }
+
+    #[test]
+    fn the_head_of_a_branch_is_asked_again_and_keeps_its_answer_meanwhile() {
+        let mut exchange = Exchange::default();
+        let slot = Slot::new("git:fleet#main", "head");
+        exchange.ask(slot.clone(), fetch(), task("a"));
+        let run = exchange.start()[0].run;
+        exchange.finish(&slot, run, head("c1"));
+        assert_eq!(exchange.ask(slot.clone(), fetch(), task("a")), Asked::New);
+        assert!(exchange.is_asked(&slot) && exchange.answer(&slot).is_some());
+        let run = exchange.start()[0].run;
+        assert!(!exchange.finish(&slot, run, head("c1")).1, "the same head is no news");
+    }
+
+    #[test]
+    fn an_answered_question_stays_answered_until_another_is_asked() {
+        let mut exchange = Exchange::default();
+        let slot = Slot::new("uid", "render");
+        exchange.ask(slot.clone(), render("c1"), task("a"));
+        let run = exchange.start()[0].run;
+        exchange.finish(&slot, run, head("c1"));
+        assert_eq!(exchange.ask(slot.clone(), render("c1"), task("a")), Asked::Answered);
+        assert_eq!(exchange.ask(slot.clone(), render("c2"), task("a")), Asked::New);
+        assert!(exchange.answer(&slot).is_none());
+    }
+
+    #[test]
+    fn the_answer_of_a_forgotten_question_is_dropped() {
+        let mut exchange = Exchange::default();
+        let slot = Slot::new("uid", "render");
+        exchange.ask(slot.clone(), render("c1"), task("a"));
+        let run = exchange.start()[0].run;
+        exchange.forget_owner("uid");
+        assert!(exchange.finish(&slot, run, head("c1")).0.is_empty());
+        assert!(exchange.answer(&slot).is_none());
+        assert_eq!(exchange.depth(), (0, 0, 0));
+    }
+}

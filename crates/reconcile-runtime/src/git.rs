@@ -1,0 +1,261 @@
+//! Answers questions about repositories: heads, renders, commits and pushes.
+//!
+//! One repository is kept per URL. What blocks runs on threads of its own, or in place when time is virtual.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
+use object_model::Secret;
+use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, kinds};
+use sha2::{Digest, Sha256};
+
+use crate::api::{ApiClient, Detail};
+use crate::git_render::RenderCache;
+use crate::remotes::{GitCredential, RemoteFactory};
+use crate::shared::lock;
+use crate::{Clock, GitBackend};
+
+/// Where blocking work runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Blocking {
+    /// On tokio's blocking threads.
+    #[default]
+    Threads,
+    /// In place, so that everything stays on one thread: simulation.
+    Inline,
+}
+
+/// Settings of a [`GitWorker`].
+#[derive(Debug, Clone, Default)]
+pub struct GitOptions {
+    /// Where blocking work runs.
+    pub blocking: Blocking,
+    /// Where repositories are kept; in memory without.
+    pub directory: Option<PathBuf>,
+    /// The committer of our commits; the author is who asked.
+    pub committer: Option<reconcile_core::Identity>,
+}
+
+/// Everything about repositories that outlives one question.
+pub struct GitWorker {
+    inner: Arc<Inner>,
+    api: ApiClient,
+}
+
+pub(crate) struct Inner {
+    pub(crate) clock: Clock,
+    pub(crate) options: GitOptions,
+    remotes: Arc<dyn RemoteFactory>,
+    repositories: Mutex<BTreeMap<String, Arc<Mutex<Repository>>>>,
+    pub(crate) renders: Mutex<RenderCache>,
+}
+
+/// A repository and where it comes from, for one question.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    pub(crate) repository: Arc<Mutex<Repository>>,
+    pub(crate) remote: Arc<dyn Remote>,
+}
+
+impl GitWorker {
+    /// Makes the worker; `api` reads the Secrets that sources name.
+    pub fn new(api: ApiClient, clock: Clock, remotes: Arc<dyn RemoteFactory>, options: GitOptions) -> Self {
+        let inner = Inner { clock, options, remotes, repositories: Mutex::default(), renders: Mutex::default() };
+        Self { inner: Arc::new(inner), api }
+    }
+
+    async fn work(&self, question: &Question) -> Result<Answer, SourceFailure> {
+        let (source, wanted) = match question {
+            Question::Fetch(source) | Question::Render { source, .. } => (source, &source.credential),
+            Question::PlanCommit(plan) | Question::Push { plan, .. } => (
+                &plan.source,
+                if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
+            ),
+            Question::Http(_) => {
+                return Err(self.inner.failure("InternalError", "an HTTP question is not about a repository", true));
+            }
+        };
+        let credential = match wanted {
+            Some((namespace, name)) => Some(self.credential(namespace, name).await?),
+            None => None,
+        };
+        let (inner, source, question) = (self.inner.clone(), source.clone(), question.clone());
+        let job = move || inner.answer(&source, credential.as_ref(), &question);
+        match self.inner.options.blocking {
+            Blocking::Inline => {
+                // The question is noted as asked before its answer comes, as it is with threads.
+                tokio::task::yield_now().await;
+                job()
+            }
+            Blocking::Threads => match tokio::task::spawn_blocking(job).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    Err(self.inner.failure("InternalError", "reading the repository failed inside the operator", false))
+                }
+            },
+        }
+    }
+
+    /// Reads the credential of a source, in the shapes that Argo CD, Flux and Git credential stores use.
+    async fn credential(&self, namespace: &str, name: &str) -> Result<GitCredential, SourceFailure> {
+        let target = ObjectRef { kind: kinds::secret(), namespace: Some(namespace.to_owned()), name: name.to_owned() };
+        let secret = match self.api.get(&Actor::Operator, &target, Detail::Full).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => {
+                let message = format!("Secret {namespace}/{name} with the credential does not exist");
+                return Err(self.inner.failure("CredentialMissing", &message, false));
+            }
+            Err(error) => {
+                let message = format!("Secret {namespace}/{name} with the credential could not be read: {error}");
+                return Err(self.inner.failure("CredentialUnreadable", &message, false));
+            }
+        };
+        let field = |name: &str| {
+            use base64::Engine;
+            let text = secret.str_at(&format!("/data/{name}"))?;
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+            String::from_utf8(bytes).ok().map(|value| value.trim_end_matches('\n').to_owned())
+        };
+        let password = ["password", "token", "bearerToken"].into_iter().find_map(field);
+        let Some(password) = password.filter(|password| !password.is_empty()) else {
+            let message = format!("Secret {namespace}/{name} has neither `password` nor `token`");
+            return Err(self.inner.failure("CredentialIncomplete", &message, false));
+        };
+        let username = field("username").unwrap_or_else(|| "git".to_owned());
+        Ok(GitCredential { username, password: Secret::new(password) })
+    }
+}
+
+impl GitBackend for GitWorker {
+    fn answer<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.work(question).await.unwrap_or_else(Answer::Failed) })
+    }
+}
+
+impl Inner {
+    fn answer(
+        &self,
+        source: &FetchSource,
+        credential: Option<&GitCredential>,
+        question: &Question,
+    ) -> Result<Answer, SourceFailure> {
+        let remote = self.remotes.remote(&source.url, credential);
+        let remote = remote.map_err(|error| self.failure("RepositoryNotAllowed", &error.to_string(), true))?;
+        let place = Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote };
+        match question {
+            Question::Fetch(source) => self.fetch(&place, &source.branch).map(Answer::Head),
+            Question::Render { commit, path, renderer, .. } => {
+                self.render(&place, commit, path, renderer).map(Answer::Rendered)
+            }
+            Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
+            Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
+            Question::Http(_) => Err(self.failure("InternalError", "an HTTP question is not about a repository", true)),
+        }
+    }
+
+    fn repository(&self, url: &str) -> Result<Arc<Mutex<Repository>>, SourceFailure> {
+        let mut repositories = lock(&self.repositories);
+        if let Some(repository) = repositories.get(url) {
+            return Ok(repository.clone());
+        }
+        let repository = match &self.options.directory {
+            None => Repository::in_memory(),
+            Some(directory) => {
+                let digest = Sha256::digest(url.as_bytes());
+                let name: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+                let path = directory.join(name);
+                let opened = Repository::open(&path).or_else(|_| Repository::init_bare(&path, "main"));
+                opened.map_err(|error| self.failure("CacheFailed", &words(&error), false))?
+            }
+        };
+        let repository = Arc::new(Mutex::new(repository));
+        repositories.insert(url.to_owned(), repository.clone());
+        Ok(repository)
+    }
+
+    fn fetch(&self, place: &Place, branch: &str) -> Result<Head, SourceFailure> {
+        // What was pushed while the remote answered may not be in the answer, so the answer is as old as the question.
+        let at = self.clock.now();
+        let commit = self.head(place, branch)?;
+        Ok(Head { commit: commit.to_string(), at })
+    }
+
+    /// Brings the head of a branch here.
+    pub(crate) fn head(&self, place: &Place, branch: &str) -> Result<GitId, SourceFailure> {
+        let reference = if branch.is_empty() { "HEAD".to_owned() } else { format!("refs/heads/{branch}") };
+        let fetched = lock(&place.repository).fetch(place.remote.as_ref(), &reference, None);
+        match fetched {
+            Ok(fetched) => Ok(fetched.commit),
+            Err(FetchError::ReferenceNotFound { .. }) => {
+                let message = format!("{} has no branch `{branch}`", place.url);
+                Err(self.failure("BranchNotFound", &message, false))
+            }
+            Err(error) => Err(self.fetch_failure(&error)),
+        }
+    }
+
+    /// Makes sure that a commit is here, and returns a view of the repository that later fetches don't disturb.
+    pub(crate) fn with_commit(&self, place: &Place, commit: GitId) -> Result<Repository, SourceFailure> {
+        let mut repository = lock(&place.repository);
+        repository
+            .fetch(place.remote.as_ref(), &commit.to_string(), None)
+            .map_err(|error| self.fetch_failure(&error))?;
+        Ok(repository.clone())
+    }
+
+    pub(crate) fn parse_commit(&self, commit: &str) -> Result<GitId, SourceFailure> {
+        GitId::parse(commit).map_err(|error| self.failure("BadCommit", &error.to_string(), true))
+    }
+
+    pub(crate) fn failure(&self, reason: &str, message: &str, lasting: bool) -> SourceFailure {
+        SourceFailure { reason: reason.to_owned(), message: message.to_owned(), at: self.clock.now(), lasting }
+    }
+
+    pub(crate) fn fetch_failure(&self, error: &FetchError) -> SourceFailure {
+        let reason = match error {
+            FetchError::Remote(error) => remote_reason(error),
+            FetchError::ReferenceNotFound { .. } => "CommitNotFound",
+            FetchError::TooLarge { .. } => "RepositoryTooLarge",
+            FetchError::Incomplete { .. } | FetchError::Object(_) => "FetchFailed",
+        };
+        self.failure(reason, &words(error), false)
+    }
+
+    pub(crate) fn push_failure(&self, error: &PushError) -> SourceFailure {
+        let reason = match error {
+            PushError::Remote(error) => remote_reason(error),
+            PushError::NotADescendant { .. } | PushError::BranchName { .. } | PushError::Object(_) => "PushFailed",
+        };
+        self.failure(reason, &words(error), false)
+    }
+}
+
+fn remote_reason(error: &RemoteError) -> &'static str {
+    match error {
+        RemoteError::NotFound { .. } => "RepositoryNotFound",
+        RemoteError::Unauthorized { .. } => "AuthenticationFailed",
+        RemoteError::Blocked { .. } => "RepositoryNotAllowed",
+        RemoteError::Unreachable { .. } | RemoteError::TimedOut { .. } => "RepositoryUnreachable",
+        RemoteError::TooLarge { .. } => "RepositoryTooLarge",
+        _ => "FetchFailed",
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    for _ in 0..8 {
+        let Some(source) = next else { break };
+        let part = source.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = source.source();
+    }
+    text
+}

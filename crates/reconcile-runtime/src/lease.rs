@@ -1,0 +1,185 @@
+//! Leader election: one Lease a domain, on the runtime's clock. Whoever can't renew in time stops acting before another
+//! may begin.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use object_model::{Object, format_micro_time};
+use reconcile_core::{Actor, Kind, ObjectRef};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::api::{ApiClient, ApiError, Detail};
+use crate::shared::Shared;
+
+/// How long a Lease holds without a renewal.
+const LEASE: Duration = Duration::from_secs(15);
+/// How long the holder trusts its last renewal.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause between two tries.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where and as whom Leases are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseOptions {
+    /// Namespace of the Leases.
+    pub namespace: String,
+    /// This replica; unique among all.
+    pub identity: String,
+    /// Names that differ from `sluice-DOMAIN`, by domain.
+    pub names: BTreeMap<String, String>,
+}
+
+impl LeaseOptions {
+    /// Leases in `namespace` under the usual names. The rollout domain uses Argo's own Lease, so that the two never
+    /// drive the same Rollouts.
+    pub fn new(namespace: &str, identity: &str) -> Self {
+        let names = BTreeMap::from([("rollout".to_owned(), "argo-rollouts-controller-lock".to_owned())]);
+        Self { namespace: namespace.to_owned(), identity: identity.to_owned(), names }
+    }
+
+    fn name(&self, domain: &str) -> String {
+        self.names.get(domain).cloned().unwrap_or_else(|| format!("sluice-{domain}"))
+    }
+}
+
+/// Which domains this replica leads.
+#[derive(Debug)]
+pub(crate) struct Leadership {
+    /// Until when each domain is led; `None` without election, when every domain is led for ever.
+    until: Option<Mutex<BTreeMap<usize, Instant>>>,
+}
+
+impl Leadership {
+    pub(crate) fn elected() -> Self {
+        Self { until: Some(Mutex::default()) }
+    }
+
+    pub(crate) fn always() -> Self {
+        Self { until: None }
+    }
+
+    pub(crate) fn is_held(&self, domain: usize) -> bool {
+        let Some(until) = &self.until else { return true };
+        let until = until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.get(&domain).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn hold(&self, domain: usize, until: Option<Instant>) {
+        let Some(all) = &self.until else { return };
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        match until {
+            Some(until) => all.insert(domain, until),
+            None => all.remove(&domain),
+        };
+    }
+}
+
+fn lease_kind() -> Kind {
+    Kind::namespaced("coordination.k8s.io", "v1", "Lease", "leases")
+}
+
+/// What was last seen of somebody else's Lease, and since when on this replica's own clock: the holder's clock may be
+/// wrong.
+#[derive(Debug, Default)]
+struct Seen {
+    state: Option<(String, String)>,
+    since: Option<Instant>,
+}
+
+/// Takes and renews the Lease of one domain for ever.
+pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOptions) {
+    let name = options.name(shared.domains.get(domain).map_or("", |domain| domain.name()));
+    let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
+    let mut seen = Seen::default();
+    let mut held_until: Option<Instant> = None;
+    loop {
+        let begun = Instant::now();
+        let won = try_once(&shared, &target, &options.identity, &mut seen).await;
+        match won {
+            Ok(true) => {
+                if held_until.is_none() {
+                    tracing::info!(lease = %target, identity = %options.identity, "leading");
+                }
+                held_until = Some(begun + RENEW_DEADLINE);
+                shared.leadership.hold(domain, held_until);
+                shared.queue.enable(domain, true);
+            }
+            Ok(false) => lose(&shared, domain, &target, &mut held_until),
+            Err(error) => tracing::warn!(lease = %target, %error, "the Lease could not be renewed"),
+        }
+        if held_until.is_some_and(|until| Instant::now() + RETRY >= until) {
+            lose(&shared, domain, &target, &mut held_until);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn lose(shared: &Shared, domain: usize, target: &ObjectRef, held_until: &mut Option<Instant>) {
+    if held_until.take().is_some() {
+        tracing::error!(lease = %target, "the Lease is lost, acting stops");
+    }
+    shared.leadership.hold(domain, None);
+    shared.queue.enable(domain, false);
+}
+
+/// Returns whether the Lease is ours now.
+async fn try_once(shared: &Shared, target: &ObjectRef, identity: &str, seen: &mut Seen) -> Result<bool, ApiError> {
+    let now = format_micro_time(shared.clock.now());
+    let Some(mut lease) = shared.api.get(&Actor::Operator, target, Detail::Full).await? else {
+        let namespace = target.namespace.as_deref();
+        let mut lease = Object::new("coordination.k8s.io/v1", "Lease", namespace, &target.name);
+        lease.set_at(
+            &["spec"],
+            json!({
+                "holderIdentity": identity, "leaseDurationSeconds": LEASE.as_secs(), "acquireTime": now,
+                "renewTime": now, "leaseTransitions": 0,
+            }),
+        );
+        return match shared.api.create(&Actor::Operator, &target.kind, &lease).await {
+            Ok(_) => Ok(true),
+            Err(ApiError::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        };
+    };
+    let holder = lease.str_at("/spec/holderIdentity").unwrap_or_default().to_owned();
+    if holder != identity && !holder.is_empty() {
+        let renewed = lease.str_at("/spec/renewTime").unwrap_or_default().to_owned();
+        let state = Some((holder, renewed));
+        if seen.state != state {
+            *seen = Seen { state, since: Some(Instant::now()) };
+        }
+        let seconds = lease.int_at("/spec/leaseDurationSeconds").and_then(|seconds| u64::try_from(seconds).ok());
+        let holds = Duration::from_secs(seconds.unwrap_or(LEASE.as_secs()).clamp(1, 3_600));
+        if seen.since.is_some_and(|since| since.elapsed() < holds) {
+            return Ok(false);
+        }
+    }
+    if lease.str_at("/spec/holderIdentity") != Some(identity) {
+        let transitions = lease.int_at("/spec/leaseTransitions").unwrap_or(0);
+        lease.set_at(&["spec", "leaseTransitions"], (transitions.saturating_add(1)).into());
+        lease.set_at(&["spec", "acquireTime"], now.clone().into());
+        lease.set_at(&["spec", "holderIdentity"], identity.into());
+        lease.set_at(&["spec", "leaseDurationSeconds"], LEASE.as_secs().into());
+    }
+    lease.set_at(&["spec", "renewTime"], now.into());
+    shared.api.replace(target, &lease).await.map(|_| true)
+}
+
+/// Gives the Leases back that `identity` holds, so that another replica can begin at once.
+pub(crate) async fn release(api: &ApiClient, options: &LeaseOptions, domains: &[&'static str]) {
+    for domain in domains {
+        let name = options.name(domain);
+        let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
+        let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { continue };
+        if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
+            continue;
+        }
+        lease.set_at(&["spec", "holderIdentity"], "".into());
+        lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
+        if let Err(error) = api.replace(&target, &lease).await {
+            tracing::info!(lease = %target, %error, "the Lease was not given back");
+        }
+    }
+}

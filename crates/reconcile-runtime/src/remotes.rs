@@ -1,0 +1,144 @@
+//! Where repositories are: from a URL and a credential to a [`Remote`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use git_source::{Credential, HttpOptions, LocalAccess, MemoryRemote, PlainHttp, Remote, connect};
+use object_model::Secret;
+
+use crate::EgressPolicy;
+use crate::shared::lock;
+
+/// A credential for a repository, read from a Secret right before it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitCredential {
+    /// User name; forges that take a token accept any.
+    pub username: String,
+    /// Password or token.
+    pub password: Secret<String>,
+}
+
+/// Why a URL gives no remote.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RemoteFactoryError {
+    /// What is wrong with the URL, without a credential.
+    pub message: String,
+}
+
+/// Makes remotes by URL.
+pub trait RemoteFactory: Send + Sync + 'static {
+    /// Returns the remote at `url`.
+    ///
+    /// # Errors
+    /// When the URL is not allowed.
+    fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError>;
+}
+
+/// Remotes in memory by URL, for simulation and tests. Clones share them.
+#[derive(Clone, Default)]
+pub struct MemoryRemotes {
+    remotes: Arc<Mutex<BTreeMap<String, MemoryRemote>>>,
+}
+
+impl MemoryRemotes {
+    /// Puts a remote at a URL.
+    pub fn insert(&self, url: &str, remote: MemoryRemote) {
+        lock(&self.remotes).insert(url.to_owned(), remote);
+    }
+
+    /// The remote at a URL.
+    pub fn get(&self, url: &str) -> Option<MemoryRemote> {
+        lock(&self.remotes).get(url).cloned()
+    }
+
+    /// An independent copy of all remotes as they are now.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let remotes = lock(&self.remotes).iter().map(|(url, remote)| (url.clone(), remote.fork())).collect();
+        Self { remotes: Arc::new(Mutex::new(remotes)) }
+    }
+}
+
+impl RemoteFactory for MemoryRemotes {
+    fn remote(&self, url: &str, _credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
+        match self.get(url) {
+            Some(remote) => Ok(Arc::new(remote)),
+            // An empty remote of this name answers as a server does that has no such branch.
+            None => Ok(Arc::new(Missing { url: url.to_owned() })),
+        }
+    }
+}
+
+struct Missing {
+    url: String,
+}
+
+impl Missing {
+    fn error(&self) -> git_source::RemoteError {
+        git_source::RemoteError::NotFound { remote: self.url.clone() }
+    }
+}
+
+impl Remote for Missing {
+    fn describe(&self) -> String {
+        self.url.clone()
+    }
+
+    fn list_refs(&self) -> Result<git_source::RefList, git_source::RemoteError> {
+        Err(self.error())
+    }
+
+    fn fetch(&self, _request: &git_source::FetchRequest) -> Result<git_source::FetchReply, git_source::RemoteError> {
+        Err(self.error())
+    }
+
+    fn push(
+        &self,
+        _updates: &[git_source::RefUpdate],
+        _objects: &[git_source::GitObject],
+    ) -> Result<Vec<git_source::RefReply>, git_source::RemoteError> {
+        Err(self.error())
+    }
+}
+
+/// Which remotes the operator's own factory makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemotePolicy {
+    /// Whether repositories on this machine's disk are allowed; only for demonstrations.
+    pub allow_local: bool,
+    /// Whether addresses on loopback are allowed; only for demonstrations and tests.
+    pub allow_loopback: bool,
+}
+
+/// Remotes over https, and on this machine where the policy allows it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StandardRemotes {
+    policy: RemotePolicy,
+}
+
+impl StandardRemotes {
+    /// Returns the factory with a policy.
+    pub fn new(policy: RemotePolicy) -> Self {
+        Self { policy }
+    }
+}
+
+impl RemoteFactory for StandardRemotes {
+    fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
+        let egress = EgressPolicy { allow_loopback: self.policy.allow_loopback };
+        let options = HttpOptions {
+            // Plain http never leaves this machine, and this machine only when that is allowed.
+            plain_http: PlainHttp::LoopbackOnly,
+            address_filter: Arc::new(move |address| egress.allows(*address)),
+            ..HttpOptions::default()
+        };
+        let local = if self.policy.allow_local { LocalAccess::Allowed } else { LocalAccess::Refused };
+        let credential = credential.map(|credential| Credential::Basic {
+            user: credential.username.clone(),
+            password: credential.password.clone(),
+        });
+        connect(url, credential.as_ref(), &options, local)
+            .map_err(|error| RemoteFactoryError { message: error.to_string() })
+    }
+}

@@ -1,0 +1,8 @@
+//! The runtime on the embedded cluster, on virtual time.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod cluster;
+mod git;
+mod nginx;
+mod record;

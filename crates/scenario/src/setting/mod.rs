@@ -1,0 +1,230 @@
+//! A whole world: a cluster, a Git repository, traffic with its metrics, and the operator on them.
+//!
+//! The same [`Setting`] is the demonstration (embedded cluster, wall clock, repository on disk, Prometheus over HTTP), the
+//! crash test (embedded cluster, virtual time, everything in memory, so that a fork costs nothing) and the check on a real
+//! cluster (its objects are read for the traffic).
+
+mod fleet;
+mod install;
+mod metrics;
+mod operator;
+mod people;
+
+pub use fleet::{BRANCH, Change, Fleet, FleetError};
+pub use install::{definitions, roles};
+pub use operator::OperatorOptions;
+pub use people::{PeopleError, apply, apply_documents, delete, get, list, merge, parse_documents, wait_for};
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use object_model::{Object, Timestamp};
+use reconcile_runtime::{Clock, MemoryRecord, Record};
+use sim_cluster::{Cluster, Handle};
+use sim_traffic::Traffic;
+
+/// Kinds through which requests travel.
+const TRAFFIC_KINDS: [(&str, &str); 5] = [
+    ("v1", "Service"),
+    ("v1", "Pod"),
+    ("discovery.k8s.io/v1", "EndpointSlice"),
+    ("networking.istio.io/v1alpha3", "VirtualService"),
+    ("networking.istio.io/v1alpha3", "DestinationRule"),
+];
+
+/// Where the cluster is.
+#[derive(Clone)]
+pub enum Ground {
+    /// In this process.
+    Embedded(Handle),
+    /// Anywhere else.
+    Real,
+}
+
+/// A world to play in.
+#[derive(Clone)]
+pub struct Setting {
+    /// The cluster.
+    pub ground: Ground,
+    /// A client with all rights, for people.
+    pub people: kube::Client,
+    /// A client for the operator.
+    pub operator: kube::Client,
+    /// The repository.
+    pub fleet: Fleet,
+    /// Requests and their counters.
+    pub traffic: Arc<Mutex<Traffic>>,
+    /// The record.
+    pub record: Arc<dyn Record>,
+    /// The clock of everybody.
+    pub clock: Clock,
+    /// Address of the Prometheus API over the counters, when it is served.
+    pub prometheus: Option<String>,
+    memory: Option<MemoryRecord>,
+    operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
+}
+
+impl Setting {
+    /// A world in memory and virtual time, beginning at `cluster`'s own present. The tokio clock should be paused.
+    pub fn in_memory(cluster: Cluster, fleet: Fleet, traffic: Traffic, record: MemoryRecord) -> Self {
+        let epoch = cluster.now();
+        let handle = Handle::new(cluster, sim_cluster::Clock::tokio_from(epoch));
+        let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
+        Self {
+            ground: Ground::Embedded(handle),
+            people: clients.0,
+            operator: clients.1,
+            fleet,
+            traffic: Arc::new(Mutex::new(traffic)),
+            record: Arc::new(record.clone()),
+            clock: Clock::starting_at(epoch),
+            prometheus: None,
+            memory: Some(record),
+            operators: Arc::default(),
+        }
+    }
+
+    /// A world on the wall clock with its repository in a folder; the record is given.
+    ///
+    /// # Errors
+    /// When the repository can't be made.
+    pub fn on_wall_clock(
+        cluster: Cluster,
+        folder: &Path,
+        seed: u64,
+        record: Arc<dyn Record>,
+    ) -> Result<Self, FleetError> {
+        let handle = Handle::new(cluster, sim_cluster::Clock::Read(Arc::new(|| Clock::Wall.now())));
+        let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
+        Ok(Self {
+            ground: Ground::Embedded(handle),
+            people: clients.0,
+            operator: clients.1,
+            fleet: Fleet::on_disk(folder)?,
+            traffic: Arc::new(Mutex::new(Traffic::new(seed))),
+            record,
+            clock: Clock::Wall,
+            prometheus: None,
+            memory: None,
+            operators: Arc::default(),
+        })
+    }
+
+    /// A world on a cluster that is there already.
+    ///
+    /// # Errors
+    /// When the repository can't be made.
+    pub fn on_cluster(
+        client: kube::Client,
+        folder: &Path,
+        seed: u64,
+        record: Arc<dyn Record>,
+    ) -> Result<Self, FleetError> {
+        Ok(Self {
+            ground: Ground::Real,
+            people: client.clone(),
+            operator: client,
+            fleet: Fleet::on_disk(folder)?,
+            traffic: Arc::new(Mutex::new(Traffic::new(seed))),
+            record,
+            clock: Clock::Wall,
+            prometheus: None,
+            memory: None,
+            operators: Arc::default(),
+        })
+    }
+
+    /// The embedded cluster, when that is the ground.
+    pub fn handle(&self) -> Option<&Handle> {
+        match &self.ground {
+            Ground::Embedded(handle) => Some(handle),
+            Ground::Real => None,
+        }
+    }
+
+    /// The record in memory, when that is where it is.
+    pub fn memory_record(&self) -> Option<&MemoryRecord> {
+        self.memory.as_ref()
+    }
+
+    /// Does something with the traffic.
+    pub fn with_traffic<T>(&self, act: impl FnOnce(&mut Traffic) -> T) -> T {
+        act(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets the world turn until dropped: the cluster's controllers, and a second of traffic each half second.
+    pub async fn turn(&self) {
+        let traffic = self.send_requests();
+        match &self.ground {
+            Ground::Embedded(handle) => {
+                tokio::join!(handle.drive(), traffic);
+            }
+            Ground::Real => traffic.await,
+        }
+    }
+
+    async fn send_requests(&self) {
+        let mut from = self.clock.now();
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let to = self.clock.now();
+            let objects = self.traffic_objects().await;
+            self.with_traffic(|traffic| {
+                if let Some(objects) = &objects {
+                    traffic.replace(objects);
+                }
+                traffic.advance(from, to);
+            });
+            from = to;
+        }
+    }
+
+    /// The objects through which requests travel; nothing when the cluster did not answer this time.
+    async fn traffic_objects(&self) -> Option<Vec<Object>> {
+        match &self.ground {
+            Ground::Embedded(handle) => Some(handle.with(|cluster| embedded_objects(cluster))),
+            Ground::Real => {
+                let mut objects = Vec::new();
+                for (api_version, kind) in TRAFFIC_KINDS {
+                    // A kind that is not installed carries no traffic.
+                    if let Ok(found) = people::list(&self.people, api_version, kind, "").await {
+                        objects.extend(found);
+                    }
+                }
+                Some(objects)
+            }
+        }
+    }
+
+    /// Tells the operators that the repository has news, as a forge's webhook does.
+    pub fn announce_push(&self) {
+        let url = self.fleet.url();
+        for operator in self.operators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            operator.refresh(|watched| git_source::same_repository(watched, &url));
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+fn embedded_objects(cluster: &Cluster) -> Vec<Object> {
+    let mut objects = Vec::new();
+    for (api_version, kind) in TRAFFIC_KINDS {
+        let Some(resource) = cluster.resource_of_kind(api_version, kind) else { continue };
+        let storage = resource.storage.clone();
+        objects.extend(cluster.list(&storage, None).filter_map(|stored| Object::from_json(stored.json().clone()).ok()));
+    }
+    objects
+}
+
+fn embedded_client(handle: &Handle, user: Option<sim_cluster::User>) -> kube::Client {
+    let service = match user {
+        Some(user) => handle.service_as(user),
+        None => handle.service(),
+    };
+    kube::Client::new(service, "default")
+}

@@ -1,0 +1,129 @@
+//! kubectl, as a person would type it: its exit code and what it prints become part of the transcript.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::waits;
+use crate::normalise::is_age;
+use crate::script::Call;
+use crate::stage::{Stage, Verb};
+
+/// Most bytes that are read from a program.
+const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+pub(crate) const PROGRAMS: &[Verb] = &[
+    Verb { name: "kubectl", usage: "kubectl ARGUMENTS [STDIN]", play: |stage, call| Box::pin(kubectl(stage, call)) },
+    Verb {
+        name: "kubectl-start",
+        usage: "kubectl-start ARGUMENTS",
+        play: |stage, call| Box::pin(kubectl_start(stage, call)),
+    },
+    Verb {
+        name: "kubectl-lines",
+        usage: "kubectl-lines COUNT",
+        play: |stage, call| Box::pin(kubectl_lines(stage, call)),
+    },
+];
+
+/// A program that was started and not yet waited for.
+struct Running {
+    child: Child,
+}
+
+fn command(stage: &Stage, call: &Call) -> Result<Command, String> {
+    let kubeconfig = stage.kubeconfig.as_ref().ok_or("kubectl needs a cluster with an address")?;
+    let program = std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into());
+    let mut command = Command::new(program);
+    command
+        .args(&call.words)
+        .arg(format!("--namespace={}", stage.namespace))
+        .env("KUBECONFIG", kubeconfig)
+        // Each cluster has its own discovery; a cache by address would mix them up.
+        .env("KUBECACHEDIR", format!("{kubeconfig}.cache"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+async fn kubectl(stage: &mut Stage, call: &Call) -> Result<(), String> {
+    let mut child = command(stage, call)?.spawn().map_err(|error| format!("failed to start kubectl: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        // A program that does not read its input ends the pipe early, which is no fault of the script.
+        let _ = input.write_all(call.body.as_bytes()).await;
+    }
+    let patience = waits::patience(call)?;
+    let ended = tokio::time::timeout(patience, child.wait_with_output()).await;
+    let output = ended.map_err(|_| "kubectl did not end".to_owned())?.map_err(|error| error.to_string())?;
+    let mut seen = Map::new();
+    seen.insert("exit".to_owned(), json!(output.status.code()));
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        if !bytes.is_empty() {
+            seen.insert(name.to_owned(), shown(&String::from_utf8_lossy(bytes)));
+        }
+    }
+    stage.answer.body = Value::Object(seen);
+    stage.record(call, None, Vec::new(), stage.answer.body.clone());
+    Ok(())
+}
+
+async fn kubectl_start(stage: &mut Stage, call: &Call) -> Result<(), String> {
+    let child = command(stage, call)?.spawn().map_err(|error| format!("failed to start kubectl: {error}"))?;
+    stage.put(Running { child });
+    Ok(())
+}
+
+/// Reads lines of the started program, then ends it.
+async fn kubectl_lines(stage: &mut Stage, call: &Call) -> Result<(), String> {
+    let count: usize = call.words.first().and_then(|count| count.parse().ok()).ok_or("kubectl-lines COUNT")?;
+    let patience = waits::patience(call)?;
+    let running = stage.property::<Running>().ok_or("no kubectl was started")?;
+    let output = running.child.stdout.take().ok_or("its lines were read already")?;
+    let mut lines = BufReader::new(output.take(OUTPUT_BYTES_MAX)).lines();
+    let mut read = Vec::new();
+    let deadline = tokio::time::Instant::now() + patience;
+    while read.len() < count {
+        match tokio::time::timeout_at(deadline, lines.next_line()).await {
+            Ok(Ok(Some(line))) => read.push(line),
+            Ok(Ok(None) | Err(_)) => return Err(format!("kubectl ended after {} of {count} lines", read.len())),
+            Err(_) => return Err(format!("kubectl has printed {} of {count} lines", read.len())),
+        }
+    }
+    running.child.start_kill().map_err(|error| error.to_string())?;
+    let ended = tokio::time::timeout(Duration::from_secs(5), running.child.wait()).await;
+    ended.map_err(|_| "kubectl did not end".to_owned())?.map_err(|error| error.to_string())?;
+    let body = json!({"stdout": shown(&read.join("\n"))});
+    stage.record(call, None, Vec::new(), body);
+    Ok(())
+}
+
+/// Lines without what depends on the width of random names and on the moment: column gaps and ages.
+fn shown(text: &str) -> Value {
+    Value::from(text.lines().map(|line| json!(columns(line))).collect::<Vec<Value>>())
+}
+
+fn columns(line: &str) -> String {
+    let mut cells: Vec<String> = Vec::new();
+    let indent = line.len() - line.trim_start().len();
+    for cell in line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()) {
+        cells.push(if is_age(cell) { "AGE".to_owned() } else { cell.to_owned() });
+    }
+    format!("{}{}", " ".repeat(indent), cells.join("  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn columns_lose_their_width_and_ages_their_value() {
+        assert_eq!(columns("web-abc   1/1     Running   0          2m3s"), "web-abc  1/1  Running  0  AGE");
+        assert_eq!(columns("NAME   AGE"), "NAME  AGE");
+        assert_eq!(columns("  name: 5"), "  name: 5");
+    }
+}

@@ -1,0 +1,208 @@
+//! NGINX: a canary Ingress beside each stable one, with the weight in its annotations.
+
+use std::collections::BTreeMap;
+
+use object_model::{Object, ObjectId, OwnerReference};
+use serde_json::{Map, Value, json};
+
+use crate::target::{Live, Observed, SplitPlan};
+use crate::{Change, Claim, Split, SplitError};
+
+/// The longest name of an object.
+const NAME_MAX: usize = 253;
+const PREFIX_DEFAULT: &str = "nginx.ingress.kubernetes.io";
+
+/// The `nginx` section of a Rollout's traffic routing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NginxTarget {
+    /// Namespace of the Rollout and its Ingresses.
+    pub namespace: String,
+    /// The Rollout, which owns the canary Ingresses.
+    pub owner: OwnerReference,
+    /// The Ingresses that lead to stable.
+    pub stable_ingresses: Vec<String>,
+    /// Prefix of the controller's annotations.
+    pub annotation_prefix: String,
+    /// More annotations for the canary Ingress, prefixed where they are not.
+    pub additional_annotations: BTreeMap<String, String>,
+    /// Annotations for the canary Ingress as they are.
+    pub canary_annotations: BTreeMap<String, String>,
+}
+
+impl NginxTarget {
+    /// Reads the `nginx` section of a Rollout.
+    ///
+    /// # Errors
+    /// When it names no stable Ingress, or one and several.
+    pub fn parse(json: &Value, namespace: &str, owner: OwnerReference) -> Result<Self, SplitError> {
+        let path = "trafficRouting.nginx";
+        let field = |problem: &str| SplitError::Field { field: path.to_owned(), problem: problem.to_owned() };
+        let one = json.get("stableIngress").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let many: Vec<String> = match json.get("stableIngresses").and_then(Value::as_array) {
+            None => Vec::new(),
+            Some(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(|| field("has a stableIngresses entry that is no string"))?,
+        };
+        let stable_ingresses = match (one, many.is_empty()) {
+            (Some(one), true) => vec![one.to_owned()],
+            (None, false) => many,
+            (Some(_), false) => return Err(field("must have one of stableIngress and stableIngresses")),
+            (None, true) => return Err(field("must have a stableIngress")),
+        };
+        let texts = |key: &str| -> BTreeMap<String, String> {
+            let map = json.get(key).and_then(Value::as_object).into_iter().flatten();
+            map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        };
+        let prefix = json.get("annotationPrefix").and_then(Value::as_str).filter(|prefix| !prefix.is_empty());
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            owner,
+            stable_ingresses,
+            annotation_prefix: prefix.unwrap_or(PREFIX_DEFAULT).to_owned(),
+            additional_annotations: texts("additionalIngressAnnotations"),
+            canary_annotations: texts("canaryIngressAnnotations"),
+        })
+    }
+
+    fn ingress(&self, name: &str) -> ObjectId {
+        ObjectId::new("networking.k8s.io", "Ingress", Some(&self.namespace), name)
+    }
+
+    fn canary_name(&self, stable: &str) -> String {
+        let prefix = format!("{}-{stable}", self.owner.name);
+        let end = prefix.len().min(NAME_MAX - "-canary".len());
+        format!("{}-canary", prefix.get(..end).unwrap_or(&prefix))
+    }
+
+    pub(crate) fn objects(&self) -> Vec<ObjectId> {
+        let pair = |stable: &String| [self.ingress(stable), self.ingress(&self.canary_name(stable))];
+        self.stable_ingresses.iter().flat_map(pair).collect()
+    }
+
+    fn weight_annotation(&self) -> String {
+        format!("{}/canary-weight", self.annotation_prefix)
+    }
+}
+
+/// Plans every Ingress of one target; one that can't be planned does not hold up the others.
+pub(crate) fn plan(split: &Split, target: &NginxTarget, live: &Live, planned: &mut SplitPlan) {
+    for (is_there, feature) in [
+        (!split.header_routes.is_empty(), "header routes"),
+        (!split.mirror_routes.is_empty(), "mirror routes"),
+        (!split.additional.is_empty(), "additional destinations"),
+    ] {
+        if is_there {
+            planned.errors.push(SplitError::Unsupported { provider: "NGINX", feature });
+        }
+    }
+    for name in &target.stable_ingresses {
+        match change(split, target, name, live) {
+            Ok(change) => planned.changes.extend(change),
+            Err(error) => planned.errors.push(error),
+        }
+        let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&target.weight_annotation()));
+        planned.claims.push(Claim { object: target.ingress(&target.canary_name(name)), pointer });
+    }
+}
+
+fn change(split: &Split, target: &NginxTarget, name: &str, live: &Live) -> Result<Option<Change>, SplitError> {
+    let id = target.ingress(name);
+    let stable = live.get(&id).ok_or(SplitError::NotFound { object: id })?;
+    let canary_name = target.canary_name(name);
+    let wanted = canary_ingress(split, target, stable, &canary_name)?;
+    let Some(existing) = live.get(&target.ingress(&canary_name)) else {
+        let summary = format!("Creating canary ingress `{canary_name}` with weight `{}`", split.weight);
+        return Ok(Some(Change::create(wanted, summary)));
+    };
+    if existing.controller().is_none_or(|controller| controller.uid != target.owner.uid) {
+        return Err(SplitError::NotOurs { name: canary_name });
+    }
+    // Annotations that others have added stay.
+    let mut merged = existing.clone();
+    for (key, value) in wanted.annotations() {
+        merged.set_annotation(key, value);
+    }
+    for part in ["tls", "ingressClassName", "rules"] {
+        if let Some(value) = wanted.pointer(&format!("/spec/{part}")) {
+            merged.set_at(&["spec", part], value.clone());
+        }
+    }
+    let summary = format!("Updating Ingress `{canary_name}` to desiredWeight '{}'", split.weight);
+    Ok(Change::update(existing, merged, summary))
+}
+
+fn canary_ingress(split: &Split, target: &NginxTarget, stable: &Object, name: &str) -> Result<Object, SplitError> {
+    let mut object = Object::new("networking.k8s.io/v1", "Ingress", Some(&target.namespace), name);
+    let owner = json!({
+        "apiVersion": target.owner.api_version, "kind": target.owner.kind, "name": target.owner.name,
+        "uid": target.owner.uid, "controller": true, "blockOwnerDeletion": true,
+    });
+    object.set_at(&["metadata", "ownerReferences"], json!([owner]));
+    for (key, value) in annotations(split, target, stable) {
+        object.set_annotation(&key, &value);
+    }
+    let mut spec = Map::new();
+    for part in ["tls", "ingressClassName"] {
+        if let Some(value) = stable.pointer(&format!("/spec/{part}")) {
+            spec.insert(part.to_owned(), value.clone());
+        }
+    }
+    let rules: Vec<Value> = stable.list_at("/spec/rules").iter().filter_map(|rule| swapped(split, rule)).collect();
+    if rules.is_empty() {
+        let (ingress, service) = (stable.name().to_owned(), split.stable.service.clone());
+        return Err(SplitError::NoBackend { ingress, service });
+    }
+    spec.insert("rules".to_owned(), Value::Array(rules));
+    object.set_at(&["spec"], Value::Object(spec));
+    Ok(object)
+}
+
+fn annotations(split: &Split, target: &NginxTarget, stable: &Object) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let class = "kubernetes.io/ingress.class";
+    if let Some(value) = stable.annotation(class) {
+        all.insert(class.to_owned(), value.to_owned());
+    }
+    let prefix = &target.annotation_prefix;
+    for (key, value) in &target.additional_annotations {
+        let key = if key.starts_with(prefix.as_str()) { key.clone() } else { format!("{prefix}/{key}") };
+        all.insert(key, value.clone());
+    }
+    all.extend(target.canary_annotations.clone());
+    all.insert(format!("{prefix}/canary"), "true".to_owned());
+    all.insert(target.weight_annotation(), split.weight.to_string());
+    if split.total != 100 {
+        all.insert(format!("{prefix}/canary-weight-total"), split.total.to_string());
+    }
+    all
+}
+
+/// The rule with the canary in the place of stable; nothing when stable is not in it. A rule with a host alone has no
+/// paths and leads nowhere.
+fn swapped(split: &Split, rule: &Value) -> Option<Value> {
+    let mut rule = rule.clone();
+    let mut found = false;
+    for path in rule.pointer_mut("/http/paths")?.as_array_mut()? {
+        let Some(name) = path.pointer_mut("/backend/service/name") else { continue };
+        if name.as_str() == Some(split.stable.service.as_str()) {
+            *name = split.canary.service.clone().into();
+            found = true;
+        }
+    }
+    found.then_some(rule)
+}
+
+/// Tells the weights of one target.
+pub(crate) fn observe(split: &Split, target: &NginxTarget, live: &Live) -> Vec<Observed> {
+    let key = target.weight_annotation();
+    let read = |stable: &String| {
+        let object = target.ingress(&target.canary_name(stable));
+        let canary: u32 = live.get(&object)?.annotation(&key)?.parse().ok()?;
+        let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&key));
+        Some(Observed { object, pointer, canary, stable: split.total.saturating_sub(canary), other: 0 })
+    };
+    target.stable_ingresses.iter().filter_map(read).collect()
+}

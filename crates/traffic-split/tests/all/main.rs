@@ -1,0 +1,7 @@
+//! The crate from outside: splits put into live objects, and the example.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+mod example;
+mod istio;
+mod nginx;
+mod properties;

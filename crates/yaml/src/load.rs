@@ -1,0 +1,112 @@
+//! From text to documents: the parser's events become values with places, under limits.
+
+mod ambiguity;
+mod build;
+mod json;
+mod scalar;
+mod source;
+
+use saphyr_parser::{Event, Parser, ScanError};
+
+use crate::diagnostic::Diagnostic;
+use crate::layout::Document;
+use crate::limits::Limits;
+
+use build::{Builder, Mark};
+
+/// Parses all documents of a text with the default [`Limits`].
+///
+/// # Errors
+/// Every fault that was found. After a fault the reader goes on at the next line that begins a document (`---`), so
+/// one call reports the faults of several documents.
+pub fn parse(text: impl AsRef<[u8]>) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    parse_with(text, &Limits::default())
+}
+
+/// Parses all documents of a text.
+///
+/// # Errors
+/// As [`parse`], and when the text asks for more than `limits` allow.
+pub fn parse_with(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    let text = source::decode(text.as_ref(), limits).map_err(|diagnostic| vec![diagnostic])?;
+    let mut builder = Builder::new(limits);
+    if json::is_json(text) {
+        json::load(text, &mut builder).map_err(|fault| vec![fault])?;
+        return Ok(builder.finish());
+    }
+    let mut faults = Vec::new();
+    let mut part = source::Part::whole(text);
+    // Each turn either ends or drops at least one line of the text, and the number of faults is bounded.
+    while faults.len() < limits.diagnostics_max.max(1) {
+        let Err(fault) = load_part(&part, &mut builder) else { break };
+        let line = fault.line;
+        let is_limit = builder.is_exhausted();
+        if faults.last() != Some(&fault) {
+            faults.push(fault);
+        }
+        builder.abandon_document();
+        match part.next_document_from(line) {
+            Some(rest) if !is_limit => part = rest,
+            _ => break,
+        }
+    }
+    if faults.is_empty() { Ok(builder.finish()) } else { Err(faults) }
+}
+
+/// Feeds one part of the text to the builder.
+fn load_part(part: &source::Part<'_>, builder: &mut Builder<'_>) -> Result<(), Diagnostic> {
+    let mut parser = Parser::new_from_str(part.text());
+    let mut watch = ambiguity::Watch::over(part.text());
+    while let Some(next) = parser.next_event() {
+        let (event, span) = next.map_err(|error| syntax_fault(part, &error))?;
+        let place = Mark {
+            line: part.line(span.start.line()),
+            column: to_u32(span.start.col() + 1),
+            start: part.index(span.start.index()),
+            end: part.index(span.end.index()),
+        };
+        match event {
+            Event::DocumentStart(_) => builder.start_document(place)?,
+            Event::DocumentEnd => builder.end_document(),
+            Event::Alias(anchor) => builder.alias(anchor, place)?,
+            Event::Scalar(text, style, anchor, tag) => {
+                watch.check(&text, style, span.end.index(), place)?;
+                let scalar = scalar::Scalar { text: &text, style, tag: tag.as_deref() };
+                builder.scalar(&scalar, anchor, place)?;
+            }
+            Event::SequenceStart(anchor, tag) => {
+                watch.open(span.start.index());
+                builder.start_list(anchor, tag.as_deref(), place)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                watch.open(span.start.index());
+                builder.start_mapping(anchor, tag.as_deref(), place)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                watch.close();
+                builder.end_collection()?;
+            }
+            Event::StreamEnd => break,
+            Event::StreamStart | Event::Nothing => {}
+        }
+    }
+    Ok(())
+}
+
+fn syntax_fault(part: &source::Part<'_>, error: &ScanError) -> Diagnostic {
+    let marker = error.marker();
+    let line = part.line(marker.line());
+    let message = match error.info() {
+        "recursion limit exceeded" => "lists and mappings are nested more than 255 levels deep",
+        info => info,
+    };
+    let diagnostic = Diagnostic::new(line, to_u32(marker.col() + 1), message);
+    match part.hint_for(marker.line(), error.info()) {
+        Some(hint) => diagnostic.with_hint(hint),
+        None => diagnostic,
+    }
+}
+
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,7 @@
+//! The promises of the crate, seen from outside.
+
+mod edit;
+mod example;
+mod hostile;
+mod parse;
+mod recorded;

@@ -1,0 +1,78 @@
+//! `cargo xtask ci`: everything that has to hold before a change lands. `.ci/run` is this and nothing else.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{codegen, e2e, licences, run, tests_command, tidy};
+
+/// One thing that has to hold.
+struct Step {
+    name: &'static str,
+    check: fn() -> Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "format", check: format },
+    Step { name: "tidy", check: tidy::command },
+    Step { name: "licences", check: licences::command },
+    Step { name: "clippy", check: clippy },
+    Step { name: "test", check: test },
+    Step { name: "docs", check: docs },
+    Step { name: "codegen", check: generated },
+];
+
+/// Only where the Go toolchain is there to build the real control plane.
+const STEPS_WITH_GO: &[Step] = &[Step { name: "real control plane", check: e2e::control_plane_starts }];
+
+/// Runs all steps, also after a failed one, and ends with the counts.
+pub(crate) fn command() -> Result<()> {
+    let mut steps: Vec<&Step> = STEPS.iter().collect();
+    let has_go = run::is_installed("go");
+    if has_go {
+        steps.extend(STEPS_WITH_GO);
+    }
+    let mut results: Vec<(&str, Duration, Result<()>)> = Vec::new();
+    for step in steps {
+        println!("== {}", step.name);
+        let since = Instant::now();
+        let result = (step.check)();
+        if let Err(error) = &result {
+            println!("{} failed: {error:#}", step.name);
+        }
+        results.push((step.name, since.elapsed(), result));
+    }
+    println!("== result");
+    for (name, took, result) in &results {
+        println!("{} {name} ({} s)", if result.is_ok() { "ok    " } else { "FAILED" }, took.as_secs());
+    }
+    if !has_go {
+        println!("skipped: the real cluster (no Go toolchain)");
+    }
+    let failed = results.iter().filter(|(_, _, result)| result.is_err()).count();
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed > 0 {
+        bail!("{failed} steps failed");
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    run::run(&mut run::cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    run::run(&mut run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+}
+
+fn test() -> Result<()> {
+    tests_command::command(&[])
+}
+
+fn docs() -> Result<()> {
+    run::run(run::cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn generated() -> Result<()> {
+    codegen::command(&["--check".to_owned()])
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask conformance record|check [NAME]`: request transcripts.
+//!
+//! `record` plays the scripts of fixtures/conformance on the real API server and keeps its answers; `check` plays the
+//! same scripts on the embedded cluster and compares. The player is a program of the crate `scenario`.
+
+use anyhow::{Result, bail};
+
+use crate::{control_plane, run};
+
+/// Records or checks all scripts, or those whose names contain the given words.
+pub(crate) fn command(arguments: &[String]) -> Result<()> {
+    const USAGE: &str = "usage: cargo xtask conformance record|check [NAME...]";
+    let Some((verb, names)) = arguments.split_first() else { bail!(USAGE) };
+    match verb.as_str() {
+        "record" => record(names),
+        "check" => play(&["check"], names),
+        other => bail!("unknown sub-command `{other}`; {USAGE}"),
+    }
+}
+
+fn record(names: &[String]) -> Result<()> {
+    let folders = control_plane::Folders::default();
+    let tools = control_plane::build(&folders.tools)?;
+    let kubeconfig = control_plane::up(&folders, &tools, control_plane::Foreground::No)?;
+    let played = play(&["record", "--kubeconfig", &kubeconfig.to_string_lossy()], names);
+    let ended = control_plane::down(&folders);
+    played.and(ended)
+}
+
+/// Runs the player; it prints its own counts.
+pub(crate) fn play(arguments: &[&str], names: &[String]) -> Result<()> {
+    let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "scenario", "--bin", "conformance", "--"]);
+    command.args(arguments).args(names);
+    let kubectl = control_plane::Folders::default().tools.join("kubectl");
+    if kubectl.is_file() && std::env::var_os("KUBECTL").is_none() {
+        command.env("KUBECTL", kubectl);
+    }
+    run::run(&mut command)
+}
