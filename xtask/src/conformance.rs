@@ -1,7 +1,7 @@
 //! `cargo xtask conformance record|check [NAME]`: request transcripts.
 //!
 //! `record` plays the scripts of fixtures/conformance on the real API server and keeps its answers; `check` plays the
-//! same scripts on the embedded cluster and compares. The player is a program of the crate `scenario`.
+//! same scripts on the embedded cluster and compares. The player is a program of the crate `script`.
 
 use anyhow::{Result, bail};
 
@@ -29,7 +29,7 @@ fn record(names: &[String]) -> Result<()> {
 
 /// Runs the player; it prints its own counts.
 pub(crate) fn play(arguments: &[&str], names: &[String]) -> Result<()> {
-    let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "scenario", "--bin", "conformance", "--"]);
+    let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "script", "--bin", "conformance", "--"]);
     command.args(arguments).args(names);
     let kubectl = control_plane::Folders::default().tools.join("kubectl");
     if kubectl.is_file() && std::env::var_os("KUBECTL").is_none() {

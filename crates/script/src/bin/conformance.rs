@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use scenario::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs, embedded};
+use script::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs, embedded};
 
 const USAGE: &str = "usage: conformance record --kubeconfig FILE [NAME...] | check [NAME...] | verbs";
 
@@ -64,7 +64,7 @@ fn scripts(names: &[&str]) -> Result<Vec<Script>, String> {
 
 fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
     let text = std::fs::read_to_string(kubeconfig).map_err(|error| format!("{}: {error}", kubeconfig.display()))?;
-    let connection = scenario::connection(&text).map_err(|error| error.to_string())?;
+    let connection = script::connection(&text).map_err(|error| error.to_string())?;
     let scene = Scene {
         cluster: Arc::new(connection),
         kubeconfig: Some(kubeconfig.to_string_lossy().into_owned()),
@@ -76,7 +76,7 @@ fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
     let scripts = scripts(names)?;
     let mut failed = 0;
     for script in &scripts {
-        match runtime.block_on(scenario::play(&scene, script)) {
+        match runtime.block_on(script::play(&scene, script)) {
             Ok(transcript) => write(script, &transcript)?,
             Err(error) => {
                 failed += 1;
@@ -112,7 +112,7 @@ fn check(names: &[&str]) -> Result<bool, String> {
             }
             Err(error) => return Err(format!("{}: {}", script.name, chain(&error))),
         };
-        let all = scenario::compare(&script.name, &recorded, &answered);
+        let all = script::compare(&script.name, &recorded, &answered);
         let total = all.len();
         let unexplained: Vec<Difference> = all.into_iter().filter(|one| !deviations.accept(one)).collect();
         accepted += total - unexplained.len();
