@@ -1,5 +1,6 @@
 //! The cluster: its state, its settings, and direct access for controllers and tests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use object_model::Timestamp;
@@ -34,7 +35,14 @@ impl Default for Settings {
     }
 }
 
-/// A write that is about to be, or has just been, stored.
+/// A bearer token.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) user: User,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// A write that is being stored.
 #[derive(Debug, Clone)]
 pub struct WriteInfo {
     /// Who writes.
@@ -57,7 +65,7 @@ pub struct Cluster {
     pub(crate) store: Store,
     pub(crate) registry: Arc<Registry>,
     pub(crate) controllers: Vec<Registered>,
-    pub(crate) tokens: Arc<std::collections::BTreeMap<String, User>>,
+    pub(crate) tokens: Arc<BTreeMap<String, Token>>,
     pub(crate) is_rbac_on: bool,
     log: RequestLog,
     hook: Option<WriteHook>,
@@ -210,7 +218,14 @@ impl Cluster {
 
     /// Lets a bearer token stand for a user.
     pub fn add_token(&mut self, token: &str, user: User) {
-        Arc::make_mut(&mut self.tokens).insert(token.to_owned(), user);
+        self.insert_token(token, Token { user, expires: None });
+    }
+
+    pub(crate) fn insert_token(&mut self, token: &str, issued: Token) {
+        let now = self.now;
+        let tokens = Arc::make_mut(&mut self.tokens);
+        tokens.retain(|_, token| token.expires.is_none_or(|expires| now < expires));
+        tokens.insert(token.to_owned(), issued);
     }
 
     /// Switches RBAC on or off.

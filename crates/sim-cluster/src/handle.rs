@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, manager_of};
 use crate::error::ApiError;
 use crate::log::{Actor, Effect, LogEntry};
 use crate::present::Presentation;
+use crate::rbac::Attempt;
 use crate::request::{Reply, Request, Response, User};
 use crate::resource::ResourceType;
 use crate::route::{Query, Route, Target, route, split_target, verb};
@@ -47,7 +48,11 @@ impl Cluster {
         let actor = self.actor(request)?;
         let target = match route(path) {
             Route::Resource(target) => target,
-            Route::Other(path) => return self.answer_other(request, &path, &actor).map(Reply::Response),
+            Route::Other(path) => {
+                let attempt = Attempt { verb: "get".to_owned(), path: path.clone(), ..Attempt::default() };
+                self.authorize(&actor.user, &attempt)?;
+                return self.answer_other(request, &path).map(Reply::Response);
+            }
         };
         let verb = verb(&request.method, &target, &query);
         let Some(resource) = self.registry.find(&target.group, &target.version, &target.plural).cloned() else {
@@ -58,6 +63,10 @@ impl Cluster {
             });
         };
         let asked = Asked { request, target: &target, query: &query, resource, verb, actor };
+        if let Err(error) = self.check_access(&asked) {
+            self.record_read(&asked, error.code);
+            return Err(error);
+        }
         check_shape(&asked)?;
         match asked.verb {
             "get" | "list" | "watch" => {
@@ -69,6 +78,22 @@ impl Cluster {
         }
     }
 
+    fn check_access(&self, asked: &Asked<'_>) -> Result<(), ApiError> {
+        let resource = match &asked.target.subresource {
+            Some(subresource) => format!("{}/{subresource}", asked.resource.plural),
+            None => asked.resource.plural.clone(),
+        };
+        let attempt = Attempt {
+            verb: asked.verb.to_owned(),
+            group: asked.resource.group.clone(),
+            resource,
+            namespace: asked.target.namespace.clone().unwrap_or_default(),
+            name: asked.target.name.clone().unwrap_or_default(),
+            path: String::new(),
+        };
+        self.authorize(&asked.actor.user, &attempt)
+    }
+
     /// Finds out who asks: the skin says it, or the bearer token, or everyone is the administrator.
     fn actor(&self, request: &Request) -> Result<Actor, ApiError> {
         let agent = request.header_text("user-agent").unwrap_or_default().to_owned();
@@ -76,11 +101,11 @@ impl Cluster {
             (Some(user), _) => user.clone(),
             (None, Some(authorization)) => {
                 let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
-                self.tokens.get(token).cloned().ok_or_else(ApiError::unauthorized)?
+                self.user_of_token(token).ok_or_else(ApiError::unauthorized)?
             }
             (None, None) => User::admin(),
         };
-        Ok(Actor { user, impersonator: None, agent })
+        self.impersonate(Actor { user, impersonator: None, agent }, &request.headers)
     }
 
     fn record_read(&mut self, asked: &Asked<'_>, code: u16) {
@@ -240,9 +265,24 @@ impl Cluster {
         if asked.verb == "deletecollection" {
             return self.delete_collection(asked, &call);
         }
+        if asked.verb == "create" && (!asked.resource.is_stored || call.subresource.is_some()) {
+            return self.write_nothing_of_its_own(asked, &call);
+        }
         let action = action(asked)?;
         let outcome = self.perform(&call, action)?;
         Ok(respond(asked, &presentation, &outcome))
+    }
+
+    fn write_nothing_of_its_own(&mut self, asked: &Asked<'_>, call: &Call) -> Result<Response, ApiError> {
+        let body = json_body(asked)?;
+        let result = match call.subresource.as_deref() {
+            None => self.review(&asked.resource.kind, body, &asked.actor),
+            Some("token") => self.issue_token(call, body),
+            Some("eviction") => self.evict(call, &body),
+            Some(_) => Err(ApiError::method_not_allowed()),
+        };
+        self.record_read(asked, result.as_ref().map_or_else(|error| error.code, |_| 201));
+        result.map(|value| Response::value(201, &value))
     }
 
     fn delete_collection(&mut self, asked: &Asked<'_>, call: &Call) -> Result<Response, ApiError> {
@@ -267,7 +307,7 @@ impl Cluster {
         Ok(Response::value(200, &presentation.list(&asked.resource, &chosen, &metadata)))
     }
 
-    fn answer_other(&mut self, request: &Request, path: &str, _actor: &Actor) -> Result<Response, ApiError> {
+    fn answer_other(&mut self, request: &Request, path: &str) -> Result<Response, ApiError> {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Err(ApiError::method_not_allowed());
         }

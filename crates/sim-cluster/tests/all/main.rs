@@ -6,3 +6,4 @@ mod access;
 mod apply;
 mod custom;
 mod objects;
+mod security;
