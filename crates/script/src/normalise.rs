@@ -30,10 +30,11 @@ pub fn normalise(transcript: &mut Transcript, shown: Shown) {
         if !shown.managed_fields {
             remove_managed_fields(&mut entry.body);
         }
+        learned.rewrite(&mut entry.body);
+        // Only now: what a version means is told by fields that may be left out.
         if let Some(only) = &entry.only {
             entry.body = paths::keep(&entry.body, only);
         }
-        learned.rewrite(&mut entry.body);
         for (_, value) in &mut entry.headers {
             *value = learned.text(value);
         }
