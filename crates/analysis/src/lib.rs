@@ -23,6 +23,7 @@ mod assess;
 mod condition;
 mod diagnostic;
 mod expression;
+mod lint;
 mod metric;
 mod phase;
 mod provider;
@@ -35,6 +36,7 @@ pub use argument::{Argument, ArgumentError, SecretAnswer, SecretRef, merge_argum
 pub use condition::{Condition, ConditionError};
 pub use diagnostic::Diagnostic;
 pub use expression::ExpressionError;
+pub use lint::{Endless, check_template};
 pub use metric::{Metric, MetricError, parse_metrics};
 pub use phase::{Phase, Verdict};
 pub use provider::{HttpRequest, Prometheus, Provider, ProviderError, Reading, Settings, Web};

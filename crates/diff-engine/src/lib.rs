@@ -43,6 +43,7 @@ mod prune;
 mod quantity;
 mod redact;
 mod text;
+mod walk;
 
 pub use claims::{CLAIMS_ANNOTATION, Claim, Claims, ClaimsError, autoscaler_claims, take_claimed, take_ignored};
 pub use compare::{Applied, Change, CompareOptions, Comparison, applied_digest, compare};

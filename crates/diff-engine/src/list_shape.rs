@@ -92,6 +92,9 @@ pub(crate) fn is_known_default(field: &str, value: &Value) -> bool {
         "pathType" => value == "ImplementationSpecific",
         "defaultMode" => value == 420,
         "operator" => value == "Equal",
+        // A volume claim template is stored as a whole object, a field reference with the version it means.
+        "apiVersion" => value == "v1",
+        "kind" => value == "PersistentVolumeClaim",
         "status" => value.get("phase").is_some_and(|phase| phase == "Pending"),
         _ => false,
     }

@@ -14,17 +14,21 @@ mod unified;
 /// Prints one line per change: `~` changed, `+` comes, `-` goes, `=` differs and is left alone. The object's name comes
 /// first; nothing is printed when nothing differs.
 ///
-/// Redact both objects before comparing them when the text leaves the process.
+/// Redact both objects before comparing them ([`crate::Redactor`]) so that the values of a Secret can be told apart; values
+/// that are not redacted are hidden.
 pub fn print_fields(object: &Object, comparison: &Comparison) -> String {
     if comparison.changes.is_empty() && comparison.hidden.is_empty() {
         return String::new();
     }
     let mut text = format!("{}\n", object.id());
     for change in &comparison.changes {
+        let is_veiled =
+            is_secret(object) && (change.pointer.starts_with("/data") || change.pointer.starts_with("/stringData"));
+        let show = |value: &Value| if is_veiled { short(&veiled(value)) } else { short(value) };
         let line = match (&change.live, &change.desired) {
-            (Some(live), Some(desired)) => format!("  ~ {}: {} -> {}", change.path, short(live), short(desired)),
-            (None, Some(desired)) => format!("  + {}: {}", change.path, short(desired)),
-            (Some(live), None) => format!("  - {}: {}", change.path, short(live)),
+            (Some(live), Some(desired)) => format!("  ~ {}: {} -> {}", change.path, show(live), show(desired)),
+            (None, Some(desired)) => format!("  + {}: {}", change.path, show(desired)),
+            (Some(live), None) => format!("  - {}: {}", change.path, show(live)),
             (None, None) => continue,
         };
         let _ = writeln!(text, "{line}");
@@ -33,6 +37,28 @@ pub fn print_fields(object: &Object, comparison: &Comparison) -> String {
         let _ = writeln!(text, "  = {path}: left to its owner");
     }
     text
+}
+
+fn is_secret(object: &Object) -> bool {
+    object.kind() == "Secret" && object.group().is_empty()
+}
+
+/// An object as it may be printed: normalised, and a Secret's values hidden when the caller forgot to redact them.
+fn shown(object: &Object) -> Value {
+    let mut normal = normalise(object);
+    if let (true, Some(data)) = (is_secret(object), normal.json_mut().get_mut("data")) {
+        *data = veiled(data);
+    }
+    normal.into_json()
+}
+
+/// Hides every text that is not a mask already.
+fn veiled(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(map.iter().map(|(key, value)| (key.clone(), veiled(value))).collect()),
+        Value::String(text) if text.starts_with("[redacted ") && text.ends_with(']') => value.clone(),
+        _ => "[redacted]".into(),
+    }
 }
 
 /// A value on one line, cut when it is long.
@@ -49,10 +75,10 @@ fn short(value: &Value) -> String {
 /// when nothing differs; `None` as live prints a creation.
 pub fn print_unified(desired: &Object, live: Option<&Object>, comparison: &Comparison, context: usize) -> String {
     let (before, after) = match live {
-        None => (String::new(), yaml(&normalise(desired).into_json())),
+        None => (String::new(), yaml(&shown(desired))),
         Some(live) => {
             let after = predict(live, comparison);
-            (yaml(&normalise(live).into_json()), yaml(&normalise(&after).into_json()))
+            (yaml(&shown(live)), yaml(&shown(&after)))
         }
     };
     if before == after {

@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 
 use object_model::Object;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::edits::check_tree_path;
 use crate::version::is_label;
 
 /// Where the files of an environment are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourcePlace {
     /// The repository's URL; empty when the pipeline names it.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// The branch.
     pub branch: String,
@@ -23,27 +20,20 @@ pub struct SourcePlace {
 }
 
 /// Who gets which role in the environment's namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// `Group`, `User` or `ServiceAccount`.
     pub kind: SubjectKind,
     /// Name of the subject.
     pub name: String,
     /// Namespace of a ServiceAccount; the environment's own when empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// The ClusterRole that is bound, `view` unless told otherwise.
-    #[serde(default = "view")]
+    /// The ClusterRole that is bound.
     pub role: String,
 }
 
-fn view() -> String {
-    "view".to_owned()
-}
-
 /// What kind of subject gets a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SubjectKind {
     /// A group of the identity provider.
     Group,
@@ -53,48 +43,30 @@ pub enum SubjectKind {
     ServiceAccount,
 }
 
-/// What an Environment object asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// An environment as its objects need it; its wire form is not this crate's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvironmentSpec {
-    /// The environment's name; taken from the object.
-    #[serde(skip)]
+    /// The environment's name.
     pub name: String,
-    /// The namespace; the environment's name when empty.
+    /// The namespace.
     pub namespace: String,
     /// `dev`, `test`, `staging`, `production` or a word of the team's own.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub tier: String,
     /// Where its files are.
     pub source: SourcePlace,
     /// Hard limits of a ResourceQuota; none is made when empty.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<String, String>,
     /// Who gets which role.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub access: Vec<Access>,
     /// Namespaces whose pods may reach the environment's pods in spite of the isolation.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reachable_from: Vec<String>,
     /// Labels for the namespace.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Why nothing is written to the environment now; nothing holds it when empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub hold: String,
 }
 
 /// Why an Environment can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// The spec has another shape.
-    #[error("environment `{name}` has a spec that can't be read")]
-    Shape {
-        /// The environment.
-        name: String,
-        /// What the parser found.
-        source: serde_json::Error,
-    },
     /// A field is malformed.
     #[error("environment `{name}`: `{field}` is `{value}`, {why}")]
     Field {
@@ -116,23 +88,6 @@ pub const ENVIRONMENT_LABEL: &str = "sluice.dev/environment";
 const RESERVED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 impl EnvironmentSpec {
-    /// Reads the spec of an Environment object and checks it.
-    ///
-    /// # Errors
-    /// With the first field that is malformed.
-    pub fn of(object: &Object) -> Result<Self, EnvironmentError> {
-        let spec = object.pointer("/spec").cloned().unwrap_or_else(|| json!({}));
-        let name = object.name().to_owned();
-        let mut read: Self =
-            serde_json::from_value(spec).map_err(|source| EnvironmentError::Shape { name: name.clone(), source })?;
-        if read.namespace.is_empty() {
-            read.namespace.clone_from(&name);
-        }
-        read.name = name;
-        read.check()?;
-        Ok(read)
-    }
-
     /// Checks every field that ends up in an object or a path.
     ///
     /// # Errors
@@ -144,30 +99,30 @@ impl EnvironmentSpec {
         };
         const LABEL: &str = "it must be lower-case letters, digits and `-`, at most 63";
         if !is_label(&self.name) {
-            return fail("metadata.name", &self.name, LABEL);
+            return fail("name", &self.name, LABEL);
         }
         if !is_label(&self.namespace) {
-            return fail("spec.namespace", &self.namespace, LABEL);
+            return fail("namespace", &self.namespace, LABEL);
         }
         if RESERVED.contains(&self.namespace.as_str()) {
-            return fail("spec.namespace", &self.namespace, "it belongs to the control plane");
+            return fail("namespace", &self.namespace, "it belongs to the control plane");
         }
         if let Err(error) = check_tree_path(&self.source.path) {
-            return fail("spec.source.path", &self.source.path, error.why);
+            return fail("source.path", &self.source.path, error.why);
         }
         for (index, namespace) in self.reachable_from.iter().enumerate() {
             if !is_label(namespace) {
-                return fail(&format!("spec.reachableFrom[{index}]"), namespace, LABEL);
+                return fail(&format!("reachableFrom[{index}]"), namespace, LABEL);
             }
         }
         for (resource, limit) in &self.quota {
             if !limit.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-                return fail(&format!("spec.quota.{resource}"), limit, "it must be a quantity");
+                return fail(&format!("quota.{resource}"), limit, "it must be a quantity");
             }
         }
         for (index, access) in self.access.iter().enumerate() {
             if access.name.is_empty() || access.role.is_empty() {
-                return fail(&format!("spec.access[{index}]"), &access.name, "it needs a name and a role");
+                return fail(&format!("access[{index}]"), &access.name, "it needs a name and a role");
             }
         }
         Ok(())
@@ -262,23 +217,30 @@ fn subject(environment: &EnvironmentSpec, access: &Access) -> Value {
 mod tests {
     use super::*;
 
-    fn environment(spec: Value) -> Result<EnvironmentSpec, EnvironmentError> {
-        let mut object = Object::new("sluice.dev/v1alpha1", "Environment", None, "qa");
-        object.set_at(&["spec"], spec);
-        EnvironmentSpec::of(&object)
+    fn qa() -> EnvironmentSpec {
+        EnvironmentSpec { name: "qa".to_owned(), namespace: "shop-qa".to_owned(), ..EnvironmentSpec::default() }
+    }
+
+    fn access(kind: SubjectKind, name: &str, role: &str) -> Access {
+        Access { kind, name: name.to_owned(), namespace: String::new(), role: role.to_owned() }
     }
 
     #[test]
     fn an_environment_makes_its_namespace_and_closes_it() {
-        let spec = environment(json!({
-            "namespace": "shop-qa", "tier": "test", "quota": {"requests.cpu": "4", "pods": "20"}, "reachableFrom": ["istio-system"],
-            "access": [
-                {"kind": "Group", "name": "developers", "role": "edit"},
-                {"kind": "ServiceAccount", "name": "deployer", "role": "edit"},
-                {"kind": "User", "name": "ann@example.com"},
+        let spec = EnvironmentSpec {
+            tier: "test".to_owned(),
+            quota: [("requests.cpu", "4"), ("pods", "20")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            reachable_from: vec!["istio-system".to_owned()],
+            access: vec![
+                access(SubjectKind::Group, "developers", "edit"),
+                access(SubjectKind::ServiceAccount, "deployer", "edit"),
+                access(SubjectKind::User, "ann@example.com", "view"),
             ],
-        }))
-        .unwrap();
+            ..qa()
+        };
+        spec.check().unwrap();
         let text: Vec<String> =
             namespace_objects(&spec).iter().map(|object| yaml::to_yaml(&object.to_json())).collect();
         insta::assert_snapshot!(text.join("---\n"), @r#"
@@ -359,33 +321,35 @@ mod tests {
 
     #[test]
     fn the_smallest_environment_is_a_closed_namespace_of_its_name() {
-        let objects = namespace_objects(&environment(json!({})).unwrap());
+        let objects = namespace_objects(&qa());
         let names: Vec<String> = objects.iter().map(|object| object.id().to_string()).collect();
-        assert_eq!(names, ["Namespace qa", "NetworkPolicy.networking.k8s.io qa/block-other-namespace"]);
+        assert_eq!(names, ["Namespace shop-qa", "NetworkPolicy.networking.k8s.io shop-qa/block-other-namespace"]);
     }
 
     #[test]
     fn malformed_fields_are_named() {
+        let place = SourcePlace { path: "../prod".to_owned(), ..SourcePlace::default() };
+        let quota = BTreeMap::from([("pods".to_owned(), "many".to_owned())]);
         for (spec, message) in [
             (
-                json!({"namespace": "Shop"}),
-                "environment `qa`: `spec.namespace` is `Shop`, it must be lower-case letters, digits and `-`, at most 63",
+                EnvironmentSpec { namespace: "Shop".to_owned(), ..qa() },
+                "environment `qa`: `namespace` is `Shop`, it must be lower-case letters, digits and `-`, at most 63",
             ),
             (
-                json!({"namespace": "kube-system"}),
-                "environment `qa`: `spec.namespace` is `kube-system`, it belongs to the control plane",
+                EnvironmentSpec { namespace: "kube-system".to_owned(), ..qa() },
+                "environment `qa`: `namespace` is `kube-system`, it belongs to the control plane",
             ),
             (
-                json!({"source": {"path": "../prod"}}),
-                "environment `qa`: `spec.source.path` is `../prod`, it leaves the tree",
+                EnvironmentSpec { source: place, ..qa() },
+                "environment `qa`: `source.path` is `../prod`, it leaves the tree",
             ),
+            (EnvironmentSpec { quota, ..qa() }, "environment `qa`: `quota.pods` is `many`, it must be a quantity"),
             (
-                json!({"quota": {"pods": "many"}}),
-                "environment `qa`: `spec.quota.pods` is `many`, it must be a quantity",
+                EnvironmentSpec { access: vec![access(SubjectKind::Group, "", "edit")], ..qa() },
+                "environment `qa`: `access[0]` is ``, it needs a name and a role",
             ),
-            (json!({"access": 3}), "environment `qa` has a spec that can't be read"),
         ] {
-            assert_eq!(environment(spec).unwrap_err().to_string(), message);
+            assert_eq!(spec.check().unwrap_err().to_string(), message);
         }
     }
 }

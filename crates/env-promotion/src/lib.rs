@@ -1,7 +1,6 @@
 //! Moves versions from environment to environment by commits that change nothing but the image.
 //!
-//! - [`Pipeline`], [`EnvironmentSpec`] and [`PromotionSpec`] are what users write; [`namespace_objects`] makes the
-//!   objects of an environment.
+//! - [`Pipeline`] puts environments in order; [`namespace_objects`] makes the objects of an [`EnvironmentSpec`].
 //! - [`plan_edits`] finds and replaces the image of an environment in its files, byte for byte; [`versions_at`] reads
 //!   which versions a path has.
 //! - [`advance`] takes a promotion from phase to phase; the gates ([`approval_gate`], [`soak_gate`], [`health_gate`],
@@ -10,7 +9,7 @@
 //!
 //! It does not talk to Git or a cluster, has no clock and makes nothing up: files and times come in, edits and states go
 //! out, and an [`OperationId`] follows from what the operation is. It does not render manifests: an image that only
-//! exists after rendering has to be named by its place.
+//! exists after rendering has to be named by its place. The wire forms of Environment, Pipeline and Promotion objects are not here.
 //!
 //! ```
 //! use env_promotion::{Artifact, TreeFile, TreeFiles, Version, plan_edits};
@@ -51,8 +50,8 @@ pub use message::{PromotionMessage, RestoringMessage, promotion_message, restori
 pub use operation::OperationId;
 pub use pipeline::{Pipeline, PipelineError, PipelineSpec, PipelineStage};
 pub use promotion::{
-    ATTEMPTS_MAX, Advance, DeliveryObserved, PromotionError, PromotionObserved, PromotionPhase, PromotionSpec,
-    PromotionState, VerificationObserved, WriteObserved, WriteState, advance,
+    ATTEMPTS_MAX, Advance, DeliveryObserved, PromotionObserved, PromotionPhase, PromotionState, VerificationObserved,
+    WriteObserved, WriteState, advance,
 };
 pub use trailers::{Action, At, ObjectReference, TrailerProblem, Trailers};
 pub use version::{Version, VersionError};

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object_model::{Duration, Object, parse_go_duration};
-use serde::{Deserialize, Serialize};
+use object_model::{Duration, parse_go_duration};
 
 use crate::edits::Artifact;
 
 /// One environment of a pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PipelineStage {
     /// The environment's name.
     pub name: String,
@@ -27,9 +25,8 @@ pub struct PipelineStage {
     pub auto: bool,
 }
 
-/// What a Pipeline object asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// A pipeline as it was written; its wire form is not this crate's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PipelineSpec {
     /// What travels.
     pub versions: Vec<Artifact>,
@@ -40,13 +37,11 @@ pub struct PipelineSpec {
 /// Why a pipeline can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// The spec has another shape.
-    #[error("pipeline `{name}` has a spec that can't be read")]
-    Shape {
-        /// The pipeline.
-        name: String,
-        /// What the parser found.
-        source: serde_json::Error,
+    /// There are more environments than a pipeline has.
+    #[error("the pipeline has {count} environments, at most 256 are taken")]
+    TooMany {
+        /// How many there are.
+        count: usize,
     },
     /// An environment or a version stands twice.
     #[error("`{name}` stands twice in the pipeline")]
@@ -91,23 +86,15 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the spec of a Pipeline object.
-    ///
-    /// # Errors
-    /// When the spec can't be read or its environments have no order.
-    pub fn of(object: &Object) -> Result<Self, PipelineError> {
-        let spec = object.pointer("/spec").cloned().unwrap_or_default();
-        let shape = |source| PipelineError::Shape { name: object.name().to_owned(), source };
-        Self::new(serde_json::from_value(spec).map_err(shape)?)
-    }
-
     /// Checks a spec and puts its environments in order.
     ///
     /// # Errors
     /// When a name stands twice, `from` names nothing, or the environments have no order.
     pub fn new(spec: PipelineSpec) -> Result<Self, PipelineError> {
-        let names = spec.environments.iter().map(|stage| &stage.name).take(ENVIRONMENTS_MAX);
-        unique(names)?;
+        if spec.environments.len() > ENVIRONMENTS_MAX {
+            return Err(PipelineError::TooMany { count: spec.environments.len() });
+        }
+        unique(spec.environments.iter().map(|stage| &stage.name))?;
         unique(spec.versions.iter().map(|artifact| &artifact.name))?;
         let known: BTreeSet<&String> = spec.environments.iter().map(|stage| &stage.name).collect();
         for stage in &spec.environments {
@@ -174,22 +161,24 @@ fn ordered(stages: Vec<PipelineStage>) -> Result<Vec<PipelineStage>, PipelineErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
-    fn pipeline(environments: Value) -> Result<Pipeline, PipelineError> {
-        let mut object = Object::new("sluice.dev/v1alpha1", "Pipeline", Some("default"), "shop");
-        object.set_at(
-            &["spec"],
-            json!({"versions": [{"name": "web", "image": "ghcr.io/acme/web"}], "environments": environments}),
-        );
-        Pipeline::of(&object)
+    fn stage(name: &str, from: &[&str]) -> PipelineStage {
+        let from = from.iter().map(|from| (*from).to_owned()).collect();
+        PipelineStage { name: name.to_owned(), from, ..PipelineStage::default() }
+    }
+
+    fn pipeline(environments: Vec<PipelineStage>) -> Result<Pipeline, PipelineError> {
+        Pipeline::new(PipelineSpec { versions: Vec::new(), environments })
     }
 
     #[test]
     fn environments_come_after_what_they_take_from() {
-        let pipeline = pipeline(json!([
-            {"name": "prod", "from": ["stage", "e2e"]}, {"name": "stage", "from": ["e2e"], "soak": "30m"}, {"name": "qa"}, {"name": "e2e", "from": ["qa"]},
-        ]))
+        let pipeline = pipeline(vec![
+            stage("prod", &["stage", "e2e"]),
+            PipelineStage { soak: "30m".to_owned(), ..stage("stage", &["e2e"]) },
+            stage("qa", &[]),
+            stage("e2e", &["qa"]),
+        ])
         .unwrap();
         let names: Vec<&str> = pipeline.stages.iter().map(|stage| stage.name.as_str()).collect();
         assert_eq!(names, ["qa", "e2e", "stage", "prod"]);
@@ -200,17 +189,17 @@ mod tests {
     #[test]
     fn what_has_no_order_is_refused() {
         for (environments, message) in [
-            (json!([{"name": "qa"}, {"name": "qa"}]), "`qa` stands twice in the pipeline"),
+            (vec![stage("qa", &[]), stage("qa", &[])], "`qa` stands twice in the pipeline"),
+            (vec![stage("qa", &["dev"])], "environment `qa` takes versions from `dev`, which is not in the pipeline"),
             (
-                json!([{"name": "qa", "from": ["dev"]}]),
-                "environment `qa` takes versions from `dev`, which is not in the pipeline",
-            ),
-            (
-                json!([{"name": "a", "from": ["b"]}, {"name": "b", "from": ["a"]}, {"name": "c"}]),
+                vec![stage("a", &["b"]), stage("b", &["a"]), stage("c", &[])],
                 "environments a, b take versions from each other",
             ),
-            (json!([{"name": "qa", "soak": "soon"}]), "the soak time of environment `qa` can't be read"),
-            (json!(3), "pipeline `shop` has a spec that can't be read"),
+            (
+                vec![PipelineStage { soak: "soon".to_owned(), ..stage("qa", &[]) }],
+                "the soak time of environment `qa` can't be read",
+            ),
+            (vec![stage("qa", &[]); 257], "the pipeline has 257 environments, at most 256 are taken"),
         ] {
             assert_eq!(pipeline(environments).unwrap_err().to_string(), message);
         }

@@ -4,11 +4,10 @@
 //! state. A plan is stored before its push, so that a crash between the two repeats the same commit, and an operation
 //! writes at most once.
 
-use object_model::{Object, Timestamp};
+use object_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::gates::{Gate, GateResult, judge_gates};
-use crate::version::Version;
 
 /// Where a promotion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,84 +39,6 @@ impl PromotionPhase {
     /// Whether nothing happens any more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::RolledBack | Self::Superseded)
-    }
-}
-
-/// What a Promotion object asks for. It does not change once it is created.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PromotionSpec {
-    /// The pipeline, in the same namespace.
-    pub pipeline: String,
-    /// The environment that is written.
-    pub env: String,
-    /// The environment that the versions come from.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub from: String,
-    /// The versions; when empty, those that `from` runs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub versions: Vec<Version>,
-    /// Who asked.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub requested_by: String,
-    /// Why.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    /// Who decided that a version which was taken back here may be tried again.
-    #[serde(rename = "override", skip_serializing_if = "String::is_empty")]
-    pub overridden_by: String,
-}
-
-/// Why a Promotion can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PromotionError {
-    /// The spec has another shape.
-    #[error("promotion `{name}` has a spec that can't be read")]
-    Shape {
-        /// The promotion.
-        name: String,
-        /// What the parser found.
-        source: serde_json::Error,
-    },
-    /// A field that is needed is empty.
-    #[error("promotion `{name}` has no `spec.{field}`")]
-    Empty {
-        /// The promotion.
-        name: String,
-        /// The field.
-        field: &'static str,
-    },
-    /// A version is malformed.
-    #[error("promotion `{name}` has a malformed version")]
-    Version {
-        /// The promotion.
-        name: String,
-        /// What is wrong with it.
-        source: crate::version::VersionError,
-    },
-}
-
-impl PromotionSpec {
-    /// Reads the spec of a Promotion object.
-    ///
-    /// # Errors
-    /// When it can't be read, names no pipeline or environment, or has neither versions nor a place to take them from.
-    pub fn of(object: &Object) -> Result<Self, PromotionError> {
-        let name = || object.name().to_owned();
-        let spec = object.pointer("/spec").cloned().unwrap_or_default();
-        let read: Self =
-            serde_json::from_value(spec).map_err(|source| PromotionError::Shape { name: name(), source })?;
-        let no_source = if read.versions.is_empty() { read.from.as_str() } else { "versions" };
-        for (field, value) in [("pipeline", read.pipeline.as_str()), ("env", read.env.as_str()), ("from", no_source)] {
-            if value.is_empty() {
-                return Err(PromotionError::Empty { name: name(), field });
-            }
-        }
-        for version in &read.versions {
-            Version::new(&version.name, version.tag.as_deref(), version.digest.as_deref())
-                .map_err(|source| PromotionError::Version { name: name(), source })?;
-        }
-        Ok(read)
     }
 }
 
@@ -516,27 +437,5 @@ mod tests {
         let text = serde_json::to_value(&state).unwrap();
         assert_eq!(text, json!({"phase": "Writing", "message": "writing", "write": {"attempt": 0}}));
         assert_eq!(serde_json::from_value::<PromotionState>(text).unwrap(), state);
-    }
-
-    #[test]
-    fn a_promotion_without_its_fields_is_refused() {
-        let read = |spec| {
-            let mut object = Object::new("sluice.dev/v1alpha1", "Promotion", Some("default"), "web-7");
-            object.set_at(&["spec"], spec);
-            PromotionSpec::of(&object)
-        };
-        let spec = read(json!({"pipeline": "shop", "env": "e2e", "from": "qa", "override": "ann"})).unwrap();
-        assert_eq!((spec.env.as_str(), spec.overridden_by.as_str()), ("e2e", "ann"));
-        for (spec, message) in [
-            (json!({"pipeline": "shop", "env": "e2e"}), "promotion `web-7` has no `spec.from`"),
-            (json!({"env": "e2e", "from": "qa"}), "promotion `web-7` has no `spec.pipeline`"),
-            (
-                json!({"pipeline": "shop", "env": "e2e", "versions": [{"name": "web"}]}),
-                "promotion `web-7` has a malformed version",
-            ),
-            (json!("x"), "promotion `web-7` has a spec that can't be read"),
-        ] {
-            assert_eq!(read(spec).unwrap_err().to_string(), message);
-        }
     }
 }

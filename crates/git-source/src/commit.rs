@@ -49,6 +49,20 @@ pub enum CommitError {
     },
 }
 
+impl CommitError {
+    /// A short name for metrics and Events.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Edit(EditError::Path(_)) => "PathRefused",
+            Self::Edit(EditError::Object(_)) => "Object",
+            Self::Edit(_) => "EditRefused",
+            Self::Message(_) | Self::Time { .. } => "MessageRefused",
+            Self::NothingChanged => "NothingChanged",
+            Self::Reference { .. } => "Reference",
+        }
+    }
+}
+
 impl From<ObjectError> for CommitError {
     fn from(error: ObjectError) -> Self {
         Self::Edit(EditError::Object(error))
@@ -65,6 +79,7 @@ fn stamp(person: &Person, time: Timestamp) -> Result<String, CommitError> {
 }
 
 pub(crate) fn commit_object(tree: TreeId, parents: &[CommitId], plan: &CommitPlan) -> Result<GitObject, CommitError> {
+    plan.message.check()?;
     let mut text = format!("tree {tree}\n");
     for parent in parents {
         text.push_str(&format!("parent {parent}\n"));
@@ -78,7 +93,43 @@ pub(crate) fn commit_object(tree: TreeId, parents: &[CommitId], plan: &CommitPla
 pub(crate) fn tag_object(name: &str, commit: CommitId, plan: &CommitPlan) -> Result<GitObject, CommitError> {
     let reference = |why: String| CommitError::Reference { name: name.escape_debug().to_string(), why };
     gix_ref::FullName::try_from(format!("refs/tags/{name}")).map_err(|error| reference(error.to_string()))?;
+    plan.message.check()?;
     let tagger = stamp(&plan.committer, plan.time)?;
     let text = format!("object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{}", plan.message.to_text());
     Ok(GitObject::new(ObjectKind::Tag, text.into_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_plan_reads_back_and_a_forged_one_is_refused() {
+        let plan = CommitPlan {
+            author: Person::new("Ada", "ada@example.com").unwrap(),
+            committer: Person::new("Bot", "bot@example.com").unwrap(),
+            time: Timestamp::from_second(1_000).unwrap(),
+            message: Message::new("Promote web").unwrap(),
+        };
+        let stored = serde_json::to_value(&plan).unwrap();
+        let commit = |stored: &serde_json::Value| {
+            let plan: CommitPlan = serde_json::from_value(stored.clone()).unwrap();
+            commit_object(TreeId::ZERO, &[], &plan).map(|object| object.id())
+        };
+        assert_eq!(commit(&stored).unwrap(), commit_object(TreeId::ZERO, &[], &plan).unwrap().id());
+        for (pointer, value) in [
+            ("/message/subject", "x\n\nSluice-Approved-By: eve"),
+            ("/message/body", "x\u{0}"),
+            ("/author/name", "x> 0 +0000\ncommitter Eve <eve@x"),
+            ("/committer/email", ""),
+            ("/time", "1969-12-31T00:00:00Z"),
+        ] {
+            let mut forged = stored.clone();
+            *forged.pointer_mut(pointer).unwrap() = value.into();
+            assert!(commit(&forged).is_err(), "{pointer}");
+        }
+        let mut forged = stored;
+        *forged.pointer_mut("/message/trailers").unwrap() = serde_json::json!([["Key", "a\nOther: b"]]);
+        assert!(commit(&forged).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use gix_ref::{FullName, Target};
 
 use crate::id::{CommitId, GitId};
 use crate::object::{GitObject, ObjectError, ObjectKind};
+use crate::pack_index::{IndexedPack, index_pack};
 use crate::remote::RefUpdate;
 
 /// Why a directory is not a repository that can be used.
@@ -52,6 +54,8 @@ const CACHE_BYTES_MAX: usize = 16 << 20;
 const OBJECT_BYTES_MAX: u64 = 64 << 20;
 /// How long a reference's lock file of another process is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// From how many objects on a pack is written.
+const PACK_OBJECTS_MIN: usize = 100;
 /// The most references that are listed.
 const REFS_MAX: usize = 200_000;
 
@@ -185,6 +189,23 @@ impl DiskStore {
         Ok(())
     }
 
+    /// Stores many objects as one pack, a few as files of their own.
+    pub(crate) fn insert_all(&self, objects: &[GitObject]) -> Result<(), ObjectError> {
+        if objects.len() < PACK_OBJECTS_MIN {
+            return objects.iter().try_for_each(|object| self.insert(object));
+        }
+        let IndexedPack { pack, index, name } = index_pack(objects).map_err(ObjectError::storage)?;
+        let folder = self.git_dir.join("objects/pack");
+        // A pack is found by its index, so that comes last.
+        for (bytes, extension) in [(pack, "pack"), (index, "idx")] {
+            let path = folder.join(format!("pack-{name}.{extension}"));
+            if !path.exists() {
+                write_durably(&path, &bytes).map_err(ObjectError::storage)?;
+            }
+        }
+        Ok(())
+    }
+
     fn refs(&self) -> gix_ref::file::Store {
         let options =
             gix_ref::store::init::Options { write_reflog: gix_ref::store::WriteReflog::Disable, ..Default::default() };
@@ -247,12 +268,19 @@ impl DiskStore {
             };
         }
         let text: String = shallow.iter().map(|id| format!("{id}\n")).collect();
-        let draft = self.git_dir.join("shallow.lock");
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).open(&draft).map_err(ObjectError::storage)?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(ObjectError::storage)?;
-        std::fs::rename(&draft, &path).map_err(ObjectError::storage)
+        write_durably(&path, text.as_bytes()).map_err(ObjectError::storage)
     }
+}
+
+/// Writes a file under another name, waits until it is on disk, and moves it into place.
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_extension(format!("tmp{}-{number}", std::process::id()));
+    let mut file = std::fs::File::create(&draft)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
 }
 
 /// Finds the directory that holds objects and references, and whether there is no checkout beside it.

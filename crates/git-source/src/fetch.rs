@@ -155,9 +155,7 @@ impl Repository {
         let request = FetchRequest { wants: vec![id], haves, shallow, depth: deepen, limits: self.limits };
         let reply = remote.fetch(&request)?;
         let brought = reply.objects.len();
-        for object in reply.objects {
-            self.insert(object)?;
-        }
+        self.insert_all(reply.objects)?;
         self.change_shallow(&reply.shallow, &reply.unshallow)?;
         if self.find(&id)?.is_none() {
             return Err(FetchError::Incomplete { remote: remote.describe(), commit: id });

@@ -408,7 +408,11 @@ impl Remote for HttpRemote {
             Some(reading) => reading,
             None => self.discover()?.0,
         };
-        let reply = self.fetch_reply(&reading, request)?;
+        let reply = self.fetch_reply(&reading, request).inspect_err(|error| {
+            if matches!(error, RemoteError::Protocol { .. } | RemoteError::NotFound { .. }) {
+                self.set_reading(None);
+            }
+        })?;
         let limits = &request.limits;
         let objects = read_pack(&reply.pack, limits, &|_| None).map_err(|error| self.pack_error(error))?;
         Ok(FetchReply { objects, shallow: reply.shallow, unshallow: reply.unshallow, common: Vec::new() })

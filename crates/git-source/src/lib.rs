@@ -49,6 +49,7 @@ mod merge;
 mod message;
 mod object;
 mod pack;
+mod pack_index;
 mod packet;
 mod path;
 mod push;

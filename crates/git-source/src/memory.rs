@@ -100,12 +100,7 @@ impl MemoryRemote {
     /// # Errors
     /// When an edit or a text is refused.
     pub fn commit(&self, branch: &str, edits: &[Edit], plan: &CommitPlan) -> Result<CommitId, CommitError> {
-        let mut state = self.state();
-        let parent = state.repository.resolve(&format!("refs/heads/{branch}"))?;
-        let commit = state.repository.commit(parent, edits, plan)?;
-        let reference = |why| CommitError::Reference { name: branch.to_owned(), why };
-        state.repository.set_branch(branch, commit).map_err(reference)?;
-        Ok(commit)
+        self.state().repository.commit_to_branch(branch, edits, plan)
     }
 
     /// Where a branch is.

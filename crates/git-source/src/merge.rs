@@ -50,6 +50,17 @@ pub enum MergeError {
     Object(#[from] ObjectError),
 }
 
+impl MergeError {
+    /// A short name for metrics and Events.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "PathRefused",
+            Self::Conflicts(_) => "MergeConflict",
+            Self::Object(_) => "Object",
+        }
+    }
+}
+
 type Leaf = Option<(EntryKind, GitId)>;
 
 /// Applies what differs between `base` and `theirs` at `paths` to `ours`.

@@ -75,23 +75,11 @@ impl Trailers {
     /// # Errors
     /// When the key is not made of letters, digits and dashes, or the value is empty or more than one line.
     pub fn add(&mut self, key: &str, value: &str) -> Result<(), MessageError> {
-        if !is_key(key) {
-            return Err(refuse("trailer key", key, "it is not made of letters, digits and dashes"));
-        }
         let value = value.trim();
-        if value.is_empty() {
-            return Err(refuse("trailer value", value, "it is empty"));
-        }
-        if value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
-            return Err(refuse("trailer value", value, "it has a line break or control character"));
-        }
-        if value.len() > 4000 {
-            return Err(refuse("trailer value", value, "it is longer than 4000 bytes"));
-        }
+        check_trailer(key, value)?;
         self.0.push((key.to_owned(), value.to_owned()));
         Ok(())
     }
-
     /// Adds a line and returns the whole, for building in one expression.
     ///
     /// # Errors
@@ -142,6 +130,22 @@ impl Trailers {
     }
 }
 
+fn check_trailer(key: &str, value: &str) -> Result<(), MessageError> {
+    if !is_key(key) {
+        return Err(refuse("trailer key", key, "it is not made of letters, digits and dashes"));
+    }
+    if value.is_empty() {
+        return Err(refuse("trailer value", value, "it is empty"));
+    }
+    if value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(refuse("trailer value", value, "it has a line break or control character"));
+    }
+    if value.len() > 4000 {
+        return Err(refuse("trailer value", value, "it is longer than 4000 bytes"));
+    }
+    Ok(())
+}
+
 fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= 100 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
@@ -175,15 +179,7 @@ impl Message {
     /// When it is empty, longer than 500 bytes or more than one line.
     pub fn new(subject: &str) -> Result<Self, MessageError> {
         let subject = subject.trim();
-        if subject.is_empty() {
-            return Err(refuse("subject", subject, "it is empty"));
-        }
-        if subject.chars().any(char::is_control) {
-            return Err(refuse("subject", subject, "it has a line break or control character"));
-        }
-        if subject.len() > 500 {
-            return Err(refuse("subject", subject, "it is longer than 500 bytes"));
-        }
+        check_subject(subject)?;
         Ok(Self { subject: subject.to_owned(), body: String::new(), trailers: Trailers::default() })
     }
 
@@ -193,12 +189,7 @@ impl Message {
     /// When it has control characters other than line breaks and tabs, or is longer than 64 KiB.
     pub fn with_body(mut self, body: &str) -> Result<Self, MessageError> {
         let body = body.replace("\r\n", "\n");
-        if body.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-            return Err(refuse("body", &body, "it has a control character"));
-        }
-        if body.len() > 64 << 10 {
-            return Err(refuse("body", &body, "it is longer than 64 KiB"));
-        }
+        check_body(&body)?;
         self.body = body.trim_matches('\n').trim_end().to_owned();
         Ok(self)
     }
@@ -208,6 +199,28 @@ impl Message {
     pub fn with_trailers(mut self, trailers: Trailers) -> Self {
         self.trailers = trailers;
         self
+    }
+
+    /// The first line.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The text below the subject.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The trailers.
+    pub fn trailers(&self) -> &Trailers {
+        &self.trailers
+    }
+
+    /// A message may have been read from where anyone can write; what is refused when it is built is refused then, too.
+    pub(crate) fn check(&self) -> Result<(), MessageError> {
+        check_subject(&self.subject)?;
+        check_body(&self.body)?;
+        self.trailers.iter().try_for_each(|(key, value)| check_trailer(key, value))
     }
 
     /// The message as a commit carries it, with a final line break.
@@ -231,6 +244,29 @@ impl Message {
         text.push('\n');
         text
     }
+}
+
+fn check_subject(subject: &str) -> Result<(), MessageError> {
+    if subject.is_empty() {
+        return Err(refuse("subject", subject, "it is empty"));
+    }
+    if subject.chars().any(char::is_control) {
+        return Err(refuse("subject", subject, "it has a line break or control character"));
+    }
+    if subject.len() > 500 {
+        return Err(refuse("subject", subject, "it is longer than 500 bytes"));
+    }
+    Ok(())
+}
+
+fn check_body(body: &str) -> Result<(), MessageError> {
+    if body.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(refuse("body", body, "it has a control character"));
+    }
+    if body.len() > 64 << 10 {
+        return Err(refuse("body", body, "it is longer than 64 KiB"));
+    }
+    Ok(())
 }
 
 fn indent_last_paragraph(text: &str) -> String {

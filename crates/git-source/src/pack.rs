@@ -282,6 +282,14 @@ fn apply_delta(base: &[u8], delta: &[u8], bytes_max: u64) -> Result<Vec<u8>, Pac
 
 /// Writes objects as a pack without deltas.
 pub(crate) fn write_pack(objects: &[GitObject]) -> Result<Vec<u8>, PackError> {
+    write_entries(objects, &mut |_, _, _| {})
+}
+
+/// As [`write_pack`]; tells `each` where every object begins and what its entry is.
+pub(crate) fn write_entries(
+    objects: &[GitObject],
+    each: &mut dyn FnMut(&GitObject, usize, &[u8]),
+) -> Result<Vec<u8>, PackError> {
     let count =
         u32::try_from(objects.len()).map_err(|_| too_large("objects", objects.len() as u64, u64::from(u32::MAX)))?;
     let mut pack = b"PACK\x00\x00\x00\x02".to_vec();
@@ -293,16 +301,24 @@ pub(crate) fn write_pack(objects: &[GitObject]) -> Result<Vec<u8>, PackError> {
             ObjectKind::Blob => 3,
             ObjectKind::Tag => 4,
         };
+        let start = pack.len();
         write_size(&mut pack, kind, object.bytes().len() as u64);
         let mut deflate = gix_zlib::stream::deflate::Write::new(pack, Compression::BEST_SPEED);
         deflate.write_all(object.bytes()).and_then(|()| deflate.flush()).map_err(ObjectError::storage)?;
         pack = deflate.into_inner();
+        each(object, start, pack.get(start..).unwrap_or_default());
     }
-    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
-    hasher.update(&pack);
-    let hash = hasher.try_finalize().map_err(ObjectError::storage)?;
-    pack.extend_from_slice(hash.as_slice());
+    seal(&mut pack)?;
     Ok(pack)
+}
+
+/// Appends the checksum of what is there.
+pub(crate) fn seal(bytes: &mut Vec<u8>) -> Result<GitId, ObjectError> {
+    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
+    hasher.update(bytes);
+    let hash = hasher.try_finalize().map_err(ObjectError::storage)?;
+    bytes.extend_from_slice(hash.as_slice());
+    GitId::from_gix(&hash).ok_or_else(|| ObjectError::storage("the checksum is not of SHA-1"))
 }
 
 fn write_size(pack: &mut Vec<u8>, kind: u8, size: u64) {
@@ -328,14 +344,12 @@ mod tests {
         read_pack(pack, &TransferLimits::default(), &|_| None).map_err(|error| error.to_string())
     }
 
-    /// Seals hand-made entries as a pack.
-    fn seal(count: u32, entries: &[u8]) -> Vec<u8> {
+    /// Makes a pack of hand-made entries.
+    fn sealed(count: u32, entries: &[u8]) -> Vec<u8> {
         let mut pack = b"PACK\x00\x00\x00\x02".to_vec();
         pack.extend_from_slice(&count.to_be_bytes());
         pack.extend_from_slice(entries);
-        let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
-        hasher.update(&pack);
-        pack.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+        seal(&mut pack).unwrap();
         pack
     }
 
@@ -364,9 +378,9 @@ mod tests {
         let whole = entry(3, 11, b"", b"hello world");
         let by_offset = entry(6, delta.len() as u64, &[u8::try_from(whole.len()).unwrap()], delta);
         let by_id = entry(7, delta.len() as u64, base.id().as_bytes(), delta);
-        let pack = seal(2, &[whole, by_offset].concat());
+        let pack = sealed(2, &[whole, by_offset].concat());
         assert_eq!(read(&pack).unwrap(), [base.clone(), blob(b"hello there")]);
-        let thin = seal(1, &by_id);
+        let thin = sealed(1, &by_id);
         assert_eq!(read(&thin).unwrap_err(), format!("the pack needs object {}, which is not there", base.id()));
         let objects = read_pack(&thin, &TransferLimits::default(), &|id| (*id == base.id()).then(|| base.clone()));
         assert_eq!(objects.unwrap(), [blob(b"hello there")]);
@@ -380,22 +394,22 @@ mod tests {
         let delta = |delta: &[u8]| {
             let whole = entry(3, 3, b"", b"abc");
             let by_offset = entry(6, delta.len() as u64, &[u8::try_from(whole.len()).unwrap()], delta);
-            seal(2, &[whole, by_offset].concat())
+            sealed(2, &[whole, by_offset].concat())
         };
         for (pack, why) in [
             (Vec::new(), "it is too short"),
             (good[..good.len() - 1].to_vec(), "its checksum is wrong"),
             (wrong_checksum, "its checksum is wrong"),
-            (seal(2, &entry(3, 1, b"", b"x")), "an object is cut off"),
-            (seal(1, &[entry(3, 1, b"", b"x"), vec![0]].concat()), "it has bytes after its last object"),
-            (seal(1, &entry(3, 1, b"", b"xyz")), "an object has not the size that it says"),
-            (seal(1, &entry(3, 5, b"", b"xyz")), "an object has not the size that it says"),
-            (seal(1, &entry(5, 1, b"", b"x")), "an object has an unknown kind"),
-            (seal(1, &entry(6, 1, &[5], b"x")), "a delta points to no object"),
-            (seal(1, &entry(6, 1, &[100], b"x")), "a delta points before the pack"),
-            (seal(1, &entry(6, 1, &[0], b"x")), "a delta points before the pack"),
+            (sealed(2, &entry(3, 1, b"", b"x")), "an object is cut off"),
+            (sealed(1, &[entry(3, 1, b"", b"x"), vec![0]].concat()), "it has bytes after its last object"),
+            (sealed(1, &entry(3, 1, b"", b"xyz")), "an object has not the size that it says"),
+            (sealed(1, &entry(3, 5, b"", b"xyz")), "an object has not the size that it says"),
+            (sealed(1, &entry(5, 1, b"", b"x")), "an object has an unknown kind"),
+            (sealed(1, &entry(6, 1, &[5], b"x")), "a delta points to no object"),
+            (sealed(1, &entry(6, 1, &[100], b"x")), "a delta points before the pack"),
+            (sealed(1, &entry(6, 1, &[0], b"x")), "a delta points before the pack"),
             (
-                seal(1, &[0xb0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+                sealed(1, &[0xb0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
                 "an object has an impossible size",
             ),
             (delta(b"\x04\x01\x01x"), "a delta is of another base"),
@@ -416,10 +430,10 @@ mod tests {
         let read = |pack: &[u8]| read_pack(pack, &limits, &|_| None).unwrap_err().to_string();
         // A promise of a gigabyte in a few bytes.
         assert_eq!(
-            read(&seal(1, &entry(3, 1 << 30, b"", b"x"))),
+            read(&sealed(1, &entry(3, 1 << 30, b"", b"x"))),
             "the pack has 1073741824 bytes in one object, more than the limit of 1000"
         );
-        assert_eq!(read(&seal(3, b"")), "the pack has 3 objects, more than the limit of 2");
+        assert_eq!(read(&sealed(3, b"")), "the pack has 3 objects, more than the limit of 2");
         let big = blob(&[0; 900]);
         let bigger = blob(&[1; 900]);
         assert_eq!(read(&write_pack(&[big, bigger]).unwrap()), "the pack has 1800 bytes, more than the limit of 1500");
@@ -428,7 +442,7 @@ mod tests {
         let whole = entry(3, 3, b"", b"abc");
         let by_offset = entry(6, bomb.len() as u64, &[u8::try_from(whole.len()).unwrap()], &bomb);
         assert_eq!(
-            read(&seal(2, &[whole, by_offset].concat())),
+            read(&sealed(2, &[whole, by_offset].concat())),
             "the pack has 1073741824 bytes in one object, more than the limit of 1000"
         );
     }
@@ -436,7 +450,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(entries: Vec<u8>, count in 0u32..4) {
-            let _ = read(&seal(count, &entries));
+            let _ = read(&sealed(count, &entries));
             let _ = apply_delta(b"abc", &entries, 1000);
         }
     }

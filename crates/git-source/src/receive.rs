@@ -47,7 +47,7 @@ pub enum Rule {
         /// The short name of the branch.
         branch: String,
     },
-    /// A closure decides.
+    /// A closure decides. It is asked while the repository is locked, so it must not call the remote that it guards.
     Hook(Hook),
 }
 
@@ -110,9 +110,7 @@ pub(crate) fn receive(
         updates.iter().map(verdict).collect::<Result<Vec<_>, ObjectError>>()?
     };
     if verdicts.iter().all(Option::is_none) {
-        for object in objects {
-            repository.insert(object.clone())?;
-        }
+        repository.insert_all(objects.to_vec())?;
         if let Err(why) = repository.update_refs(updates) {
             return Ok(replies(updates, vec![Some(why); updates.len()]));
         }

@@ -189,6 +189,16 @@ impl Repository {
         }
     }
 
+    pub(crate) fn insert_all(&mut self, objects: Vec<GitObject>) -> Result<(), ObjectError> {
+        match &mut self.backing {
+            Backing::Memory { store, .. } => {
+                objects.into_iter().for_each(|object| store.insert(object));
+                Ok(())
+            }
+            Backing::Disk(disk) => disk.insert_all(&objects),
+        }
+    }
+
     /// Finds the commit of a branch, a tag, a full reference name, `HEAD` or a full commit id that is here.
     ///
     /// # Errors
@@ -284,10 +294,26 @@ impl Repository {
         }
         let commit = commit_object(edited.tree, parent.as_slice(), plan)?;
         let id = commit.id();
-        for object in edited.objects.into_iter().chain([commit]) {
-            self.insert(object).map_err(EditError::from)?;
-        }
+        self.insert_all(edited.objects.into_iter().chain([commit]).collect())?;
         Ok(id)
+    }
+
+    /// Commits to a branch of this repository and moves it; makes the branch when it is missing.
+    ///
+    /// # Errors
+    /// As [`Repository::commit`], and when the branch moved meanwhile or can't be written.
+    pub fn commit_to_branch(
+        &mut self,
+        branch: &str,
+        edits: &[Edit],
+        plan: &CommitPlan,
+    ) -> Result<CommitId, CommitError> {
+        let name = format!("refs/heads/{branch}");
+        let parent = self.resolve(&name)?;
+        let commit = self.commit(parent, edits, plan)?;
+        let update = RefUpdate { name, old: parent, new: Some(commit) };
+        self.update_refs(&[update]).map_err(|why| CommitError::Reference { name: branch.to_owned(), why })?;
+        Ok(commit)
     }
 
     /// Writes a commit of a whole tree, such as a merged one. Moves no reference.
@@ -312,9 +338,7 @@ impl Repository {
     pub fn merge(&mut self, base: TreeId, ours: TreeId, theirs: TreeId, paths: &[&str]) -> Result<TreeId, MergeError> {
         let paths = paths.iter().map(|path| RepositoryPath::parse(path)).collect::<Result<Vec<_>, _>>()?;
         let merged = merge_paths(self, base, ours, theirs, &paths)?;
-        for object in merged.objects {
-            self.insert(object)?;
-        }
+        self.insert_all(merged.objects)?;
         Ok(merged.tree)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::id::{GitId, TreeId};
 use crate::object::{EntryKind, ObjectError, ObjectKind, ObjectSource, TreeEntry, entry_named, tree_entries};
 use crate::path::{PathError, RepositoryPath, check_name};
+use crate::remote::Retry;
 use crate::repository::Repository;
 
 /// How much of a tree is read before it is refused.
@@ -113,6 +114,30 @@ pub enum ReadError {
     /// The object database can't give an object.
     #[error("failed to read an object of the tree")]
     Object(#[from] ObjectError),
+}
+
+impl ReadError {
+    /// A short name for metrics and Events.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "PathRefused",
+            Self::NotFound { .. } => "PathNotFound",
+            Self::NotAFile { .. } | Self::NotADirectory { .. } => "WrongKind",
+            Self::LinkLeavesTree { .. } | Self::LinkLoop { .. } => "LinkRefused",
+            Self::Submodule { .. } => "SubmoduleRefused",
+            Self::UnsafeName { .. } => "NameRefused",
+            Self::FileTooLarge { .. } | Self::TooManyFiles { .. } | Self::TooDeep { .. } => "TooLarge",
+            Self::Object(_) => "Object",
+        }
+    }
+
+    /// Whether another try may help: a commit never changes, so only what failed below it is tried again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Object(_) => Retry::After(std::time::Duration::from_secs(60)),
+            _ => Retry::Never,
+        }
+    }
 }
 
 /// One entry of a directory.

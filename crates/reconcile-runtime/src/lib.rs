@@ -57,6 +57,7 @@ mod shared;
 mod store;
 mod view;
 mod watch;
+mod webhook;
 
 pub use api::{ApiClient, ApiError, Detail, ObjectList, Patch};
 pub use ask::{GitBackend, NoGit};

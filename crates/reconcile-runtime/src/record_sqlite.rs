@@ -22,12 +22,11 @@ const SCHEMA: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS record (
         key TEXT PRIMARY KEY, side TEXT NOT NULL, api_group TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL,
         name TEXT NOT NULL, at_us BIGINT NOT NULL, digest TEXT NOT NULL, content TEXT NOT NULL, commit_id TEXT,
-        author TEXT, asker TEXT, build TEXT, operation TEXT)",
+        author TEXT, asker TEXT, build TEXT, source TEXT, operation TEXT)",
     "CREATE INDEX IF NOT EXISTS record_object ON record (api_group, kind, namespace, name, side, at_us)",
     "CREATE INDEX IF NOT EXISTS record_time ON record (at_us)",
 ];
-const COLUMNS: &str =
-    "key, side, api_group, kind, namespace, name, at_us, digest, content, commit_id, author, asker, build, operation";
+const COLUMNS: &str = "key, side, api_group, kind, namespace, name, at_us, digest, content, commit_id, author, asker, build, source, operation";
 /// Most keys that are held in memory; beyond it the newest are.
 const KEYS_MAX: usize = 200_000;
 
@@ -76,8 +75,8 @@ impl SqliteRecord {
         let mut new = 0;
         for row in &rows {
             let statement = "INSERT INTO record (key, side, api_group, kind, namespace, name, at_us, digest, content, \
-                commit_id, author, asker, build, operation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-                $13, $14) ON CONFLICT (key) DO NOTHING";
+                commit_id, author, asker, build, source, operation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+                $12, $13, $14, $15) ON CONFLICT (key) DO NOTHING";
             let done = sqlx::query(statement)
                 .bind(&row.key)
                 .bind(text_of(row.side))
@@ -92,6 +91,7 @@ impl SqliteRecord {
                 .bind(&row.author)
                 .bind(&row.asker)
                 .bind(&row.build)
+                .bind(&row.source)
                 .bind(&row.operation)
                 .execute(&mut *transaction)
                 .await
@@ -210,6 +210,7 @@ fn row_of(row: &SqliteRow) -> Result<RecordRow, sqlx::Error> {
         author: row.try_get("author")?,
         asker: row.try_get("asker")?,
         build: row.try_get("build")?,
+        source: row.try_get("source")?,
         operation: row.try_get("operation")?,
     })
 }

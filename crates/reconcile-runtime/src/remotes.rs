@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use git_source::{LocalRemote, MemoryRemote, Remote};
+use git_source::{Credential, HttpOptions, LocalAccess, MemoryRemote, PlainHttp, Remote, connect};
 use object_model::Secret;
 
+use crate::EgressPolicy;
 use crate::shared::lock;
 
 /// A credential for a repository, read from a Secret right before it is used.
@@ -19,15 +20,10 @@ pub struct GitCredential {
 
 /// Why a URL gives no remote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RemoteFactoryError {
-    /// The scheme is not one that this operator speaks, or not allowed here.
-    #[error("`{url}` is not allowed: {why}")]
-    NotAllowed {
-        /// The URL.
-        url: String,
-        /// Why.
-        why: String,
-    },
+#[error("{message}")]
+pub struct RemoteFactoryError {
+    /// What is wrong with the URL, without a credential.
+    pub message: String,
 }
 
 /// Makes remotes by URL.
@@ -111,7 +107,7 @@ impl Remote for Missing {
 pub struct RemotePolicy {
     /// Whether repositories on this machine's disk are allowed; only for demonstrations.
     pub allow_local: bool,
-    /// Whether plain HTTP and addresses on loopback are allowed; only for demonstrations and tests.
+    /// Whether addresses on loopback are allowed; only for demonstrations and tests.
     pub allow_loopback: bool,
 }
 
@@ -129,14 +125,20 @@ impl StandardRemotes {
 }
 
 impl RemoteFactory for StandardRemotes {
-    fn remote(&self, url: &str, _credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
-        let refuse = |why: &str| RemoteFactoryError::NotAllowed { url: url.to_owned(), why: why.to_owned() };
-        if let Some(local) = LocalRemote::parse(url) {
-            if !self.policy.allow_local {
-                return Err(refuse("repositories on the operator's own disk are not allowed"));
-            }
-            return Ok(Arc::new(local));
-        }
-        Err(refuse("the scheme is not supported"))
+    fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
+        let egress = EgressPolicy { allow_loopback: self.policy.allow_loopback };
+        let options = HttpOptions {
+            // Plain http never leaves this machine, and this machine only when that is allowed.
+            plain_http: PlainHttp::LoopbackOnly,
+            address_filter: Arc::new(move |address| egress.allows(*address)),
+            ..HttpOptions::default()
+        };
+        let local = if self.policy.allow_local { LocalAccess::Allowed } else { LocalAccess::Refused };
+        let credential = credential.map(|credential| Credential::Basic {
+            user: credential.username.clone(),
+            password: credential.password.clone(),
+        });
+        connect(url, credential.as_ref(), &options, local)
+            .map_err(|error| RemoteFactoryError { message: error.to_string() })
     }
 }

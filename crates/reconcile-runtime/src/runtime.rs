@@ -268,13 +268,18 @@ impl Drop for DoneOnDrop {
 /// Starts the watches and discoveries that reads ask for.
 async fn supervise(shared: Arc<Shared>) {
     let mut watches: JoinSet<()> = JoinSet::new();
+    let mut watching: BTreeMap<Kind, tokio::task::AbortHandle> = BTreeMap::new();
     let mut discoveries: JoinSet<()> = JoinSet::new();
     let mut discovering: BTreeSet<String> = BTreeSet::new();
     let (finished, mut finishes) = tokio::sync::mpsc::unbounded_channel();
     loop {
         let wanted = std::mem::take(&mut *lock(&shared.wanted));
         for (kind, selector) in wanted.watches {
-            watches.spawn(crate::watch::run(shared.clone(), kind, selector));
+            let task = watches.spawn(crate::watch::run(shared.clone(), kind.clone(), selector));
+            // A wider watch of a kind takes the place of the narrower one.
+            if let Some(narrower) = watching.insert(kind, task) {
+                narrower.abort();
+            }
         }
         for version in wanted.versions {
             if discovering.insert(version.clone()) {
@@ -295,6 +300,7 @@ async fn supervise(shared: Arc<Shared>) {
                 }
             }
             Some(_) = discoveries.join_next() => {}
+            Some(_) = watches.join_next() => {}
             () = shared.wanted_changed.notified() => {}
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use object_model::Secret;
@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 use crate::Handle;
 use crate::server_record::answer_record;
 
+/// Largest webhook body.
+const BODY_BYTES_MAX: usize = 1 << 20;
 /// How long a client may take to send its head, and its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most connections at once; more wait.
@@ -124,6 +126,7 @@ async fn answer(handle: &Handle, options: &ServerOptions, request: Request<Incom
             let content_type = "text/plain; version=0.0.4; charset=utf-8";
             Reply { status: StatusCode::OK, content_type, body: handle.metrics() }
         }
+        (&Method::POST, "/webhook/github" | "/webhook/generic") => webhook(handle, options, request, &path).await,
         (&Method::GET, path) if path.starts_with("/v1/record/") => {
             answer_record(handle, &options.record_access, &request).await
         }
@@ -132,4 +135,21 @@ async fn answer(handle: &Handle, options: &ServerOptions, request: Request<Incom
         }
         _ => Reply::text(StatusCode::NOT_FOUND, "there is nothing here"),
     }
+}
+
+async fn webhook(handle: &Handle, options: &ServerOptions, request: Request<Incoming>, path: &str) -> Reply {
+    let Some(secret) = &options.webhook_secret else {
+        return Reply::text(StatusCode::NOT_FOUND, "webhooks are off: the operator has no webhook secret");
+    };
+    let headers = request.headers().clone();
+    let read = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
+    let body = match tokio::time::timeout(READ_TIMEOUT, read).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return Reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB or broken"),
+        Err(_) => return Reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    };
+    let reply = crate::webhook::receive(handle, secret, path, &headers, &body);
+    let result = if reply.status.is_success() { "ok" } else { "refused" };
+    handle.shared.metrics.count("sluice_webhooks_total", &[("result", result)]);
+    reply
 }

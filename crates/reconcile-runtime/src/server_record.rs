@@ -174,7 +174,7 @@ fn to_json(row: &RecordRow) -> Value {
     json!({
         "key": row.key, "side": crate::record_sqlite::text_of(row.side), "object": row.object, "at": row.at.to_string(),
         "digest": row.digest, "content": row.content, "commit": row.commit, "author": row.author, "asker": row.asker,
-        "build": row.build, "operation": row.operation,
+        "build": row.build, "source": row.source, "operation": row.operation,
     })
 }
 

@@ -194,11 +194,14 @@ impl Shared {
 
     /// Wants a kind to be watched, by itself only as far as sync applies it.
     pub(crate) fn ensure_watch(&self, kind: &Kind) {
-        let selector = match self.options.selectors.get(kind) {
-            Some(selector) => selector.clone(),
-            None => WatchSelector::equals(MANAGED_LABEL, "true"),
-        };
-        self.want_watch(kind, selector);
+        self.want_watch(kind, WatchSelector::equals(MANAGED_LABEL, "true"));
+    }
+
+    /// Whether a domain sees of a kind what it needs: all that it declared, or all that sync applies.
+    pub(crate) fn sees_enough(&self, store: &Store, domain: usize, kind: &Kind) -> bool {
+        let declares = self.declared.get(domain).is_some_and(|kinds| kinds.contains(kind));
+        let managed = WatchSelector::equals(MANAGED_LABEL, "true");
+        declares || store.selector(kind).is_none_or(|have| have == WatchSelector::everything() || have == managed)
     }
 
     /// Wants a kind to be watched with this selector.
@@ -212,6 +215,11 @@ impl Shared {
     /// Makes `task` wait until the kinds are listed.
     pub(crate) fn await_kinds(&self, task: &TaskKey, kinds: &BTreeSet<Kind>) {
         for kind in kinds {
+            let too_narrow = !self.sees_enough(&lock(&self.store), task.domain, kind);
+            if too_narrow && lock(&self.store).widen(kind) {
+                lock(&self.wanted).watches.insert(kind.clone(), WatchSelector::everything());
+                self.wanted_changed.notify_one();
+            }
             self.ensure_watch(kind);
             lock(&self.awaiting_kind).entry(kind.clone()).or_default().insert(task.clone());
             let ready = lock(&self.store).sync(kind).is_some_and(|sync| sync != Sync::Pending);

@@ -88,6 +88,17 @@ impl Store {
         true
     }
 
+    /// Keeps all objects of a kind of which only a part was kept so far; reads wait for the next list.
+    pub fn widen(&mut self, kind: &Kind) -> bool {
+        let Some(store) = self.kinds.get_mut(kind).filter(|store| store.selector != WatchSelector::everything()) else {
+            return false;
+        };
+        store.selector = WatchSelector::everything();
+        store.state = Sync::Pending;
+        store.watched = 0;
+        true
+    }
+
     /// Whether reads of `kind` can be trusted; `None` when nobody watches it.
     pub fn sync(&self, kind: &Kind) -> Option<Sync> {
         self.kinds.get(kind).map(|store| store.state)
@@ -236,7 +247,7 @@ impl Store {
         let store = self.kinds.get_mut(kind)?;
         let version = version_of(&object);
         let place = place_of(kind, &object);
-        if version <= store.watched || store.state != Sync::Synced {
+        if version <= store.watched {
             return None;
         }
         if !store.selector.matches(&object) {

@@ -55,7 +55,8 @@ impl<'a> StoreView<'a> {
     fn note(&self, kind: &Kind, read: Read) {
         let mut noted = self.noted.borrow_mut();
         noted.reads.insert(read);
-        if matches!(self.store.sync(kind), None | Some(Sync::Pending)) {
+        let narrow = self.task.is_some_and(|task| !self.shared.sees_enough(&self.store, task.domain, kind));
+        if narrow || matches!(self.store.sync(kind), None | Some(Sync::Pending)) {
             noted.unready.insert(kind.clone());
         }
     }

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::resource::ResourceType;
 use crate::types;
 use crate::write::{Call, FieldValidation};
-use crate::{defaults, schema};
+use crate::{defaults, event_forms, schema};
 
 /// Decodes a body and sets its defaults.
 pub(crate) fn decode(call: &Call, body: Value, warnings: &mut Vec<String>) -> Result<Value, ApiError> {
@@ -34,6 +34,9 @@ pub(crate) fn decode(call: &Call, body: Value, warnings: &mut Vec<String>) -> Re
     };
     report_unknown(call, &unknown, warnings)?;
     defaults::set(resource, &mut value);
+    if resource.group == event_forms::GROUP {
+        event_forms::to_core(&mut value);
+    }
     Ok(value)
 }
 

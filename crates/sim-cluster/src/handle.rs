@@ -21,7 +21,7 @@ use crate::selector::Selection;
 use crate::store::Stored;
 use crate::watch::{Watch, WatchStart};
 use crate::write::{Action, Call, DeleteOptions, FieldValidation, Outcome, PatchKind, Propagation, WriteOptions};
-use crate::{discovery, scale};
+use crate::{discovery, protobuf, scale};
 
 /// The default of a watch without a timeout.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -423,7 +423,9 @@ fn media_type<'a>(asked: &'a Asked<'_>) -> &'a str {
 fn json_body(asked: &Asked<'_>) -> Result<Value, ApiError> {
     match media_type(asked) {
         "application/json" | "" => parse_json(&asked.request.body),
-        _ => Err(ApiError::unsupported_media(&["application/json"])),
+        protobuf::MEDIA_TYPE if asked.resource.custom.is_none() => protobuf::decode(&asked.request.body)
+            .ok_or_else(|| ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
+        _ => Err(ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
     }
 }
 

@@ -5,6 +5,7 @@ use object_model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
+use crate::event_forms;
 use crate::resource::ResourceType;
 use crate::store::Stored;
 use crate::table::{self, Included};
@@ -145,6 +146,10 @@ pub(crate) fn in_version(resource: &ResourceType, json: &Value) -> Option<Value>
         return None;
     }
     let mut converted = json.clone();
+    if resource.group == event_forms::GROUP {
+        event_forms::to_newer(&mut converted);
+        return Some(converted);
+    }
     if let Some(fields) = converted.as_object_mut() {
         fields.insert("apiVersion".to_owned(), wanted.into());
     }

@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Write};
 use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
 use crate::resource::ResourceType;
-use crate::store::{Change, Stored};
+use crate::store::Stored;
 use crate::{decode, meta, patch, present, strategic, types, validate};
 
 const PATCHES_OF_CUSTOM: &[&str] = &[
@@ -197,6 +197,7 @@ impl Cluster {
     fn create_decoded(&mut self, call: &Call, verb: &'static str, mut object: Value) -> Result<Outcome, ApiError> {
         let resource = call.resource.clone();
         self.check_namespace(call)?;
+        self.check_definition(&resource)?;
         let fields = metadata_mut(&mut object)?;
         if fields.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
@@ -373,7 +374,10 @@ impl Cluster {
         let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
         meta::keep_system_fields(old, &mut new)?;
         meta::keep_other_part(&resource, call.subresource.as_deref(), old, &mut new);
-        meta::set_generation(&resource, old, &mut new);
+        // A status counts nothing up, though a Deployment's may carry an annotation along.
+        if call.subresource.as_deref() != Some("status") {
+            meta::set_generation(&resource, old, &mut new);
+        }
         self.keep_allocated(&resource, old, &mut new);
         let mut causes = meta::check_metadata(&resource, &new, &call.name);
         if !uid.is_empty() && uid != current.uid() {
@@ -462,26 +466,6 @@ impl Cluster {
             "message": format!("namespace {} is being terminated", call.namespace),
             "field": "metadata.namespace",
         }])))
-    }
-
-    /// What follows from a stored change before anything else happens: new resources are served.
-    pub(crate) fn follow_up(&mut self, call: &Call, change: &Change) {
-        if call.resource.storage.as_ref() != "customresourcedefinitions.apiextensions.k8s.io" {
-            return;
-        }
-        match &change.after {
-            Some(after) => {
-                let crd = after.json().clone();
-                self.serve_custom_resources(&crd);
-                let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
-                if conditions.is_none_or(Vec::is_empty) {
-                    let mut established = crd;
-                    self.establish(&mut established);
-                    self.commit(call, "update", Write::Put(established));
-                }
-            }
-            None => self.stop_serving(&change.name),
-        }
     }
 }
 

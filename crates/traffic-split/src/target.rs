@@ -42,6 +42,19 @@ pub struct SplitPlan {
     pub errors: Vec<SplitError>,
 }
 
+impl SplitPlan {
+    /// The fields of one object that the split owns, as JSON pointers.
+    pub fn claims_on<'a>(&'a self, object: &'a ObjectId) -> impl Iterator<Item = &'a str> {
+        self.claims.iter().filter(move |claim| claim.object == *object).map(|claim| claim.pointer.as_str())
+    }
+
+    /// One object as it is to be: changed, or as it is live.
+    pub fn wanted<'a>(&'a self, object: &ObjectId, live: &'a Live) -> Option<&'a Object> {
+        let change = self.changes.iter().find(|change| change.id == *object);
+        change.map(Change::object).or_else(|| live.get(object))
+    }
+}
+
 /// Whether a split is in place.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verification {

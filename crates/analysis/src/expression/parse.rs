@@ -83,6 +83,12 @@ impl Parser {
         ExpressionError::new(self.place(), message)
     }
 
+    /// An error about the token that was just taken.
+    pub(super) fn fail_before(&self, message: impl Into<String>) -> ExpressionError {
+        let at = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |placed| placed.at);
+        ExpressionError::new(at, message)
+    }
+
     pub(super) fn unexpected(&self, token: &Token) -> ExpressionError {
         let text = match token {
             Token::Name(name) => format!("Identifier({name:?})"),

@@ -32,7 +32,7 @@ impl Parser {
                     ("", _) => Pointer::Item,
                     ("index", Fold::Reduce) => Pointer::Index,
                     ("acc", Fold::Reduce) => Pointer::Accumulator,
-                    (other, _) => return Err(self.fail(format!("unknown pointer #{other}"))),
+                    (other, _) => return Err(self.fail_before(format!("unknown pointer #{other}"))),
                 };
                 return self.postfix(Self::leaf(Node::Pointer(pointer)));
             }
@@ -80,7 +80,7 @@ impl Parser {
             _ => match self.variables.iter().rposition(|known| known == name) {
                 Some(index) => Node::Variable(index),
                 None if name == "result" => Node::Result,
-                None => return Err(self.fail(format!("unknown name {name}"))),
+                None => return Err(self.fail_before(format!("unknown name {name}"))),
             },
         };
         Ok(Self::leaf(node))
@@ -145,7 +145,7 @@ impl Parser {
             return self.fold(fold, piped);
         }
         let Some(function) = Function::of(name) else {
-            return Err(self.fail(format!("unknown name {name}")));
+            return Err(self.fail_before(format!("unknown name {name}")));
         };
         let mut height = piped.as_ref().map_or(0, |tree| tree.height);
         let mut arguments: Vec<Node> = piped.into_iter().map(|tree| tree.node).collect();
@@ -235,7 +235,7 @@ impl Parser {
                     let key = match self.next() {
                         Token::Name(name) => name,
                         Token::Symbol(word) if word.starts_with(char::is_alphabetic) => word.to_owned(),
-                        _ => return Err(self.fail("expected name")),
+                        _ => return Err(self.fail_before("expected name")),
                     };
                     if self.peek_symbol() == "(" {
                         return Err(self.fail(format!("{key} is not callable")));

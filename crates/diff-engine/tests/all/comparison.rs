@@ -222,6 +222,24 @@ fn extra_fields_in_an_atomic_list_count_once_what_we_want_is_not_what_we_applied
 }
 
 #[test]
+fn what_the_server_fills_into_entries_of_atomic_lists_is_known() {
+    let set = |claim: &str| {
+        format!(
+            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: a}}, spec: {{volumeClaimTemplates: [{claim}]}}}}"
+        )
+    };
+    let desired = object(&set(
+        "{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}",
+    ));
+    let live = object(&set(
+        "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, creationTimestamp: null}, spec: {accessModes: [ReadWriteOnce], volumeMode: Filesystem, resources: {requests: {storage: 1024Mi}}}, status: {phase: Pending}}",
+    ));
+    let claims = Claims::default();
+    let other = CompareOptions { applied: Applied::Other, ..options(&claims) };
+    assert_eq!(changes_with(&desired, &live, &other), "");
+}
+
+#[test]
 fn an_atomic_list_that_somebody_else_took_over_is_compared_exactly() {
     let desired = object(
         "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: a}, spec: {http: [{route: [{destination: {host: a}}]}]}}",
@@ -282,5 +300,9 @@ fn the_digest_of_what_is_wanted_ignores_spelling_and_is_not_made_of_secrets() {
         applied_digest(&left),
         applied_digest(&object("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: x}}"))
     );
+    let list = |items: &str| {
+        applied_digest(&object(&format!("{{apiVersion: v1, kind: X, metadata: {{name: a}}, list: {items}}}")))
+    };
+    assert_ne!(list("[1, 2]"), list("[12]"));
     assert_eq!(applied_digest(&object("{apiVersion: v1, kind: Secret, metadata: {name: a}}")), None);
 }

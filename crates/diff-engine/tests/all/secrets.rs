@@ -74,6 +74,21 @@ fn a_diff_of_redacted_secrets_shows_that_they_differ() {
 }
 
 #[test]
+fn a_secret_that_nobody_redacted_is_not_printed_either() {
+    let (desired, live) = (secret("data", "{password: bmV3}"), secret("data", "{password: b2xk, user: YWRtaW4=}"));
+    let claims = Claims::default();
+    let options = CompareOptions { field_manager: "sluice", applied: Applied::Unknown, claims: &claims, ignore: &[] };
+    let comparison = compare(&desired, &live, &options);
+    assert_eq!(
+        print_fields(&desired, &comparison),
+        "Secret qa/db\n  ~ data.password: \"[redacted]\" -> \"[redacted]\"\n"
+    );
+    let created = print_unified(&desired, None, &comparison, 3);
+    assert!(created.contains("+  password: \"[redacted]\"") && !created.contains("bmV3"), "{created}");
+    assert_eq!(print_unified(&desired, Some(&live), &comparison, 3), "", "values that are hidden look equal");
+}
+
+#[test]
 fn secret_values_are_taken_out_of_messages_longest_first() {
     let redactor = Redactor::new(KEY);
     let values = Redactor::values_of(&secret("data", "{a: aHVudGVyMg==, b: aHVudGVyMi1sb25n, c: eA==}"));

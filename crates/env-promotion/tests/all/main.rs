@@ -4,6 +4,8 @@
 
 mod edits;
 mod example;
+mod guestbook;
+mod properties;
 mod refusals;
 
 use env_promotion::{Artifact, EditPlace, FileEdits, PlanEditsError, TreeFile, TreeFiles, Version, plan_edits};

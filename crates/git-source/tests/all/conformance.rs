@@ -9,7 +9,7 @@ use crate::support::{commit, plan, seed, text};
 
 type Case = (&'static str, fn(&dyn Remote));
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("an empty repository has no references", an_empty_repository_has_no_references),
     ("a fetched commit reads back", a_fetched_commit_reads_back),
     ("a second fetch brings only what is new", a_second_fetch_brings_only_what_is_new),
@@ -19,6 +19,7 @@ const CASES: [Case; 10] = [
     ("tags are found and peeled", tags_are_found_and_peeled),
     ("a push with missing objects moves nothing", a_push_with_missing_objects_moves_nothing),
     ("a branch can not be a folder of another", a_branch_can_not_be_a_folder_of_another),
+    ("of many pushes at once exactly one wins", of_many_pushes_at_once_exactly_one_wins),
     ("two updates move together or not at all", two_updates_move_together_or_not_at_all),
 ];
 
@@ -180,6 +181,27 @@ fn a_branch_can_not_be_a_folder_of_another(remote: &dyn Remote) {
         assert!(matches!(outcome, PushOutcome::RefusedByServer { .. }), "{outcome:?}");
     }
     assert_eq!(remote.list_refs().unwrap().refs.len(), 1);
+}
+
+fn of_many_pushes_at_once_exactly_one_wins(remote: &dyn Remote) {
+    let (writer, first) = seed(remote, &["a=1"]);
+    let attempt = &|n: i64| {
+        let mut writer = writer.clone();
+        let next = commit(&mut writer, Some(first), 2_000 + n, &[&format!("a={n}")]);
+        (next, push(&mut writer, remote, "main", Some(first), next).unwrap())
+    };
+    let attempts: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (2..6).map(|n| scope.spawn(move || attempt(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let winner = remote.list_refs().unwrap().refs["refs/heads/main"];
+    for (commit, outcome) in attempts {
+        let expected = match commit == winner {
+            true => PushOutcome::Done { now_at: winner },
+            false => PushOutcome::Race { now_at: Some(winner) },
+        };
+        assert_eq!(outcome, expected);
+    }
 }
 
 fn two_updates_move_together_or_not_at_all(remote: &dyn Remote) {

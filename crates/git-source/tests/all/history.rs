@@ -36,7 +36,7 @@ fn a_log_names_people_messages_trailers_and_paths() {
 }
 
 #[test]
-fn the_last_touch_of_a_path_is_found_past_other_commits_and_merges() {
+fn the_last_touch_of_a_path_is_found_past_other_commits() {
     let mut repository = Repository::in_memory();
     let a = commit(&mut repository, None, 1, &["apps/web/x=1", "apps/db/y=1"]);
     let b = commit(&mut repository, Some(a), 2, &["apps/db/y=2"]);

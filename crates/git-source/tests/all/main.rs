@@ -19,4 +19,6 @@ mod shown;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod with_git;

@@ -67,6 +67,7 @@ fn links_inside_the_tree_are_followed_and_links_out_of_it_are_refused() {
         assert_eq!(read(path).unwrap_err().to_string(), message);
     }
     assert!(matches!(read("dangling"), Err(ReadError::NotFound { .. })));
+    assert_eq!(read("out").unwrap_err().category(), "LinkRefused");
     assert!(!tree.path_exists("dangling").unwrap());
     assert_eq!(tree.entry("l1").unwrap().unwrap().kind, EntryKind::Link);
     assert_eq!(tree.list("root").unwrap().len(), 12);

@@ -15,19 +15,19 @@ use crate::support::{commit, seed, text};
 use crate::with_git::{git, git_output, has_git};
 
 /// A runtime with a server in it.
-struct Served {
-    server: RunningGitServer,
-    _runtime: tokio::runtime::Runtime,
+pub(crate) struct Served {
+    pub(crate) server: RunningGitServer,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 fn serve(server: GitServer) -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = runtime.block_on(server.serve(address)).unwrap();
-    Served { server, _runtime: runtime }
+    Served { server, runtime }
 }
 
-fn serve_memory(remote: &MemoryRemote) -> Served {
+pub(crate) fn serve_memory(remote: &MemoryRemote) -> Served {
     serve(GitServer::new().with_repository("fleet.git", Arc::new(remote.clone())))
 }
 
@@ -320,6 +320,51 @@ fn the_server_refuses_other_hosts_and_addresses() {
         let line = ask(head);
         assert!(line.starts_with(status), "{line}");
     }
+}
+
+#[test]
+fn a_push_that_breaks_half_way_leaves_references_and_objects_alone() {
+    use std::io::{Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("fleet.git");
+    Repository::init_bare(&bare, "main").unwrap();
+    let local = LocalRemote::new(&bare);
+    let (_, first) = seed(&local, &["a=1"]);
+    let served = serve(GitServer::new().with_repository("fleet.git", Arc::new(local.clone())));
+    let commands = format!("{first} {} refs/heads/main\0 report-status\n", "1".repeat(40));
+    let body = format!("{:04x}{commands}0000PACK\0\0\0\x02\0\0\0\x01", commands.len() + 4);
+    let count = || walk(&bare);
+    let before = count();
+    for length in [body.len() + 500, body.len()] {
+        let mut stream = std::net::TcpStream::connect(served.server.address()).unwrap();
+        let head = format!(
+            "POST /fleet.git/git-receive-pack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/x-git-receive-pack-request\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        if length > body.len() {
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(length > body.len() || reply.contains("ng refs/heads/main unpacker error"), "{reply}");
+        assert_eq!(local.list_refs().unwrap().refs["refs/heads/main"], first);
+        assert_eq!(count(), before, "no file came or went");
+    }
+}
+
+/// All files under a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { pending.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
 }
 
 #[test]

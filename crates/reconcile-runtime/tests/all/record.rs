@@ -23,6 +23,7 @@ fn row(name: &str, minute: i64, digest: &str) -> RecordRow {
         author: None,
         asker: Some("Ada".to_owned()),
         build: None,
+        source: None,
         operation: None,
     }
 }

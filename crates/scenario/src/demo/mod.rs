@@ -183,6 +183,8 @@ impl Play<'_> {
 
     async fn roll_out(&mut self) -> Result<(), DemoError> {
         self.act(2, "a commit sets v2, and it becomes stable step by step under live traffic");
+        // Until the first pods are there nobody can answer; from here on every request counts.
+        self.setting.with_traffic(sim_traffic::Traffic::reset_report);
         let commit = self.set_image("v2", "Frontend v2", "Ann Author <ann@example.com>", "412", &[])?;
         self.told(format!("commit {} by Ann Author: Frontend v2", short(&commit)));
         self.wait(CONFIG, "qa", "guestbook", "qa has v2", |config| {
@@ -320,7 +322,9 @@ impl Play<'_> {
         let source = format!("https://git.example.com/acme/frontend.git@{build}{}", "0".repeat(37));
         let link = format!("https://ci.example.com/builds/{build}");
         let trailers = [("Sluice-Build", link.as_str()), ("Sluice-Source", source.as_str())];
-        Ok(self.setting.fleet.commit(&Change { subject, author, trailers: &trailers, files }, self.now())?)
+        let commit = self.setting.fleet.commit(&Change { subject, author, trailers: &trailers, files }, self.now())?;
+        self.setting.announce_push();
+        Ok(commit)
     }
 
     async fn check_image(&mut self, namespace: &str, tag: &str) -> Result<(), DemoError> {

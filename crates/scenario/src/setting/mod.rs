@@ -62,6 +62,7 @@ pub struct Setting {
     /// Address of the Prometheus API over the counters, when it is served.
     pub prometheus: Option<String>,
     memory: Option<MemoryRecord>,
+    operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
 
 impl Setting {
@@ -80,6 +81,7 @@ impl Setting {
             clock: Clock::starting_at(epoch),
             prometheus: None,
             memory: Some(record),
+            operators: Arc::default(),
         }
     }
 
@@ -105,6 +107,7 @@ impl Setting {
             clock: Clock::Wall,
             prometheus: None,
             memory: None,
+            operators: Arc::default(),
         })
     }
 
@@ -128,6 +131,7 @@ impl Setting {
             clock: Clock::Wall,
             prometheus: None,
             memory: None,
+            operators: Arc::default(),
         })
     }
 
@@ -190,6 +194,14 @@ impl Setting {
                 }
                 Some(objects)
             }
+        }
+    }
+
+    /// Tells the operators that the repository has news, as a forge's webhook does.
+    pub fn announce_push(&self) {
+        let url = self.fleet.url();
+        for operator in self.operators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            operator.refresh(|watched| git_source::same_repository(watched, &url));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The operator of a setting: the runtime that sluice-operator runs, with this world around it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use reconcile_runtime::{
     ApiClient, Blocking, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, InProcess, MemoryRemotes,
@@ -58,7 +58,10 @@ impl Setting {
             .git(Arc::new(git))
             .sender(self.sender())
             .options(options.runtime.clone());
-        with_domains(builder, &settings).build()
+        let runtime = with_domains(builder, &settings).build();
+        // An operator that is gone hears nothing; only the newest is kept.
+        *self.operators.lock().unwrap_or_else(PoisonError::into_inner) = vec![runtime.handle()];
+        runtime
     }
 
     fn sender(&self) -> Arc<dyn Sender> {

@@ -7,7 +7,7 @@ use object_model::{LabelSelector, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::replica_set::unpin;
-use super::view::{controller_uid, flag, int, is_deleting, is_ready, items, labels, owner_reference, text};
+use super::view::{at, controller_uid, flag, int, is_deleting, is_ready, items, labels, owner_reference, text};
 use super::{Key, Keyed, every};
 use crate::cluster::Cluster;
 use crate::error::ApiError;
@@ -17,6 +17,8 @@ use crate::write::DeleteOptions;
 const SLICES: &str = "endpointslices.discovery.k8s.io";
 const NAME: &str = "endpointslice-controller";
 const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
+/// When the endpoints last changed.
+pub(super) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// Endpoints in one slice.
 const ENDPOINTS_MAX: usize = 100;
 
@@ -45,12 +47,12 @@ impl Keyed for EndpointSlices {
         every(cluster, "services", keys);
     }
 
-    fn sync(&mut self, cluster: &mut Cluster, key: &Key, _now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    fn sync(&mut self, cluster: &mut Cluster, key: &Key, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         let Some(service) = cluster.get("services", &key.namespace, &key.name).cloned() else { return Ok(None) };
         let Some(selector) = service_selector(service.json()).filter(|_| !service.is_deleting()) else {
             return Ok(None);
         };
-        let wanted = wanted_slices(cluster, service.json(), &selector);
+        let wanted = wanted_slices(cluster, service.json(), &selector, now);
         let mut have: Vec<Arc<Stored>> = cluster
             .list(SLICES, Some(&key.namespace))
             .filter(|slice| is_ours(slice.json(), service.json()) && !slice.is_deleting())
@@ -136,7 +138,7 @@ fn container_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
     named.next().map(|port| int(port, "/containerPort"))
 }
 
-fn wanted_slices(cluster: &Cluster, service: &Value, selector: &LabelSelector) -> Vec<Value> {
+fn wanted_slices(cluster: &Cluster, service: &Value, selector: &LabelSelector, now: Timestamp) -> Vec<Value> {
     let mut by_ports: BTreeMap<String, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
     for pod in pods_of(cluster, service, selector) {
         let ports = ports_of(service, pod.json());
@@ -146,11 +148,11 @@ fn wanted_slices(cluster: &Cluster, service: &Value, selector: &LabelSelector) -
     let mut slices = Vec::new();
     for (ports, endpoints) in by_ports.into_values() {
         for part in endpoints.chunks(ENDPOINTS_MAX) {
-            slices.push(slice(service, json!(ports), json!(part)));
+            slices.push(slice(service, json!(ports), json!(part), now));
         }
     }
     if slices.is_empty() {
-        slices.push(slice(service, Value::Null, Value::Null));
+        slices.push(slice(service, Value::Null, Value::Null, now));
     }
     slices
 }
@@ -172,7 +174,7 @@ fn endpoint(service: &Value, pod: &Value) -> Value {
     })
 }
 
-fn slice(service: &Value, ports: Value, endpoints: Value) -> Value {
+fn slice(service: &Value, ports: Value, endpoints: Value, now: Timestamp) -> Value {
     let mut own: Map<String, Value> =
         labels(service).into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
     own.insert("kubernetes.io/service-name".to_owned(), text(service, "/metadata/name").into());
@@ -185,6 +187,7 @@ fn slice(service: &Value, ports: Value, endpoints: Value) -> Value {
             "generateName": format!("{}-", text(service, "/metadata/name")),
             "namespace": text(service, "/metadata/namespace"),
             "labels": own,
+            "annotations": {TRIGGER_TIME: at(now)},
             "ownerReferences": [owner_reference(service)],
         },
         "addressType": "IPv4",
@@ -215,6 +218,12 @@ fn update(cluster: &mut Cluster, known: &Stored, wanted: &Value) -> Result<(), A
         if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
             let labels = wanted.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
             metadata.insert("labels".to_owned(), labels);
+            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+            if let (Some(own), Some(Value::Object(fresh))) =
+                (annotations.as_object_mut(), wanted.pointer("/metadata/annotations").cloned())
+            {
+                own.extend(fresh);
+            }
         }
         unpin(fields);
     }

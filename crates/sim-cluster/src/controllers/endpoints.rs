@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use object_model::{LabelSelector, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::endpoint_slice::{pods_of, ports_of, service_selector, services_of};
-use super::view::{flag, is_deleting, is_ready, items, labels, text};
+use super::endpoint_slice::{TRIGGER_TIME, pods_of, ports_of, service_selector, services_of};
+use super::view::{at, flag, is_deleting, is_ready, items, labels, text};
 use super::{Key, Keyed, every};
 use crate::cluster::Cluster;
 use crate::error::ApiError;
@@ -35,7 +35,7 @@ impl Keyed for Endpoints {
         every(cluster, "services", keys);
     }
 
-    fn sync(&mut self, cluster: &mut Cluster, key: &Key, _now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    fn sync(&mut self, cluster: &mut Cluster, key: &Key, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         let known = cluster.get("endpoints", &key.namespace, &key.name).cloned();
         let Some(service) = cluster.get("services", &key.namespace, &key.name).cloned() else {
             // They go with their Service, unless somebody else keeps them.
@@ -53,7 +53,7 @@ impl Keyed for Endpoints {
         match known {
             None => {
                 let body = json!({
-                    "metadata": {"name": key.name.as_ref(), "namespace": key.namespace.as_ref(), "labels": own},
+                    "metadata": {"name": key.name.as_ref(), "namespace": key.namespace.as_ref(), "labels": own, "annotations": {TRIGGER_TIME: at(now)}},
                     "subsets": subsets,
                 });
                 cluster.acting_as_controller(NAME).create("endpoints", &key.namespace, body)?;
@@ -66,6 +66,10 @@ impl Keyed for Endpoints {
                     fields.insert("subsets".to_owned(), json!(subsets));
                     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
                         metadata.insert("labels".to_owned(), own);
+                        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+                        if let Some(annotations) = annotations.as_object_mut() {
+                            annotations.insert(TRIGGER_TIME.to_owned(), at(now));
+                        }
                     }
                     super::replica_set::unpin(fields);
                 }

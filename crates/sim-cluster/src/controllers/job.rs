@@ -77,8 +77,11 @@ impl Keyed for Jobs {
         // Only what the status has counted may go.
         release(cluster, pods.iter().filter(|pod| has_ended(pod.json())))?;
         if let Some(verdict) = verdict {
-            let tone = if verdict.is_success { Tone::Normal } else { Tone::Warning };
-            record(cluster, NAME, job, (tone, verdict.reason, verdict.message), now);
+            let event = match verdict.is_success {
+                true => (Tone::Normal, "Completed", "Job completed"),
+                false => (Tone::Warning, verdict.reason, verdict.message),
+            };
+            record(cluster, NAME, job, event, now);
             return stop(cluster, job, &pods, now).map(|()| None);
         }
         let retry = self.scale(cluster, job, &pods, &counts, now)?;

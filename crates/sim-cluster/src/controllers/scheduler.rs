@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use object_model::Timestamp;
-use serde_json::json;
+use object_model::{Timestamp, format_micro_time};
+use serde_json::{Value, json};
 
-use super::view::{at, is_active, text};
+use super::view::{at, fingerprint, is_active, text};
 use super::{Key, Keyed, NODE, every};
 use crate::cluster::Cluster;
 use crate::error::ApiError;
@@ -38,13 +38,8 @@ impl Keyed for Scheduler {
             return Ok(None);
         }
         cluster.bind_pod(&key.namespace, &key.name, NODE)?;
-        let mut bound =
+        let bound =
             json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": at(now)});
-        if let Some(generation) = pod.pointer("/metadata/generation").filter(|generation| generation.is_i64())
-            && let Some(fields) = bound.as_object_mut()
-        {
-            fields.insert("observedGeneration".to_owned(), generation.clone());
-        }
         let phase = if text(&pod, "/status/phase").is_empty() { "Pending" } else { text(&pod, "/status/phase") };
         let status = json!({"status": {"phase": phase, "conditions": [bound]}});
         cluster.acting_as("system:kube-scheduler").merge_subresource(
@@ -54,8 +49,30 @@ impl Keyed for Scheduler {
             "status",
             status,
         )?;
+        let message = format!("Successfully assigned {}/{} to {NODE}", key.namespace, key.name);
+        record_scheduled(cluster, &pod, &message, now);
         Ok(None)
     }
+}
+
+/// The scheduler writes events of the newer form: a time with microseconds, an action, no count.
+fn record_scheduled(cluster: &mut Cluster, pod: &Value, message: &str, now: Timestamp) {
+    let namespace = text(pod, "/metadata/namespace");
+    let event = json!({
+        "metadata": {
+            "name": format!("{}.{:08x}", text(pod, "/metadata/name"), fingerprint(&json!(message))),
+            "namespace": namespace,
+        },
+        "involvedObject": {
+            "apiVersion": "v1", "kind": "Pod", "name": text(pod, "/metadata/name"), "namespace": namespace,
+            "uid": text(pod, "/metadata/uid"), "resourceVersion": text(pod, "/metadata/resourceVersion"),
+        },
+        "reason": "Scheduled", "action": "Binding", "message": message, "type": "Normal",
+        "eventTime": format_micro_time(now), "firstTimestamp": null, "lastTimestamp": null, "source": {},
+        "reportingComponent": "default-scheduler", "reportingInstance": "default-scheduler-control-plane",
+    });
+    // Without the event the pod runs all the same.
+    let _ = cluster.acting_as("system:kube-scheduler").create("events", namespace, event);
 }
 
 impl Cluster {

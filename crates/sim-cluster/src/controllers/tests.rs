@@ -1,1 +1,7 @@
 //! Scenarios over a whole cluster with virtual time.
+
+mod deployments;
+mod lives;
+mod ownership;
+mod services;
+mod world;

@@ -21,7 +21,6 @@ pub(crate) fn status(stage: Stage, pod: &Value, address: &str, now: Timestamp) -
     }
     if is_first(stage) {
         status.insert("hostIP".to_owned(), "127.0.0.1".into());
-        status.insert("hostIPs".to_owned(), json!([{"ip": "127.0.0.1"}]));
         status.insert("podIP".to_owned(), address.into());
         status.insert("podIPs".to_owned(), json!([{"ip": address}]));
         status.insert("startTime".to_owned(), at(now));
@@ -59,21 +58,18 @@ fn readiness(stage: Stage) -> [(&'static str, &'static str, Option<&'static str>
     }
 }
 
-/// The conditions after the stage: those that it names are renewed in place, the rest (and the reason of one that
+/// The conditions after the stage: those that it names come first and are renewed, the rest (and the reason of one that
 /// names none) stay, as a strategic merge by type does.
 fn conditions(stage: Stage, pod: &Value, now: Timestamp) -> Vec<Value> {
-    let mut conditions = items(pod, "/status/conditions").to_vec();
+    let mut rest = items(pod, "/status/conditions").to_vec();
+    let mut conditions = Vec::new();
     let [ready, containers] = readiness(stage);
     let named = [("Initialized", "True", None), ("PodReadyToStartContainers", "True", None), ready, containers];
     for (kind, status, reason) in named {
-        let known = conditions.iter_mut().find(|condition| text(condition, "/type") == kind);
-        let fields = match known {
-            Some(condition) => condition.as_object_mut(),
-            None => {
-                conditions.push(json!({"type": kind, "lastProbeTime": null}));
-                conditions.last_mut().and_then(Value::as_object_mut)
-            }
-        };
+        let known = rest.iter().position(|condition| text(condition, "/type") == kind);
+        let known = known.map(|index| rest.remove(index));
+        conditions.push(known.unwrap_or_else(|| json!({"type": kind, "lastProbeTime": null})));
+        let fields = conditions.last_mut().and_then(Value::as_object_mut);
         let Some(fields) = fields else { continue };
         fields.insert("status".to_owned(), status.into());
         fields.insert("lastTransitionTime".to_owned(), at(now));
@@ -81,6 +77,7 @@ fn conditions(stage: Stage, pod: &Value, now: Timestamp) -> Vec<Value> {
             fields.insert("reason".to_owned(), reason.into());
         }
     }
+    conditions.append(&mut rest);
     conditions
 }
 

@@ -92,7 +92,11 @@ fn weights_follow_the_split_and_the_patch_names_only_them() {
     );
     let pointers: Vec<_> = planned.claims.iter().map(|claim| claim.pointer.as_str()).collect();
     assert_eq!(pointers, ["/spec/http/0/route/0/weight", "/spec/http/0/route/1/weight"]);
+    let id = before.keys().next().unwrap();
+    assert_eq!(planned.claims_on(id).count(), 2);
+    assert_eq!(planned.wanted(id, &before), Some(planned.changes[0].object()));
     let next = after(&planned, &before);
+    assert_eq!(plan(&split(20), &simple(), &next).wanted(id, &next), next.get(id));
     assert_eq!(verify(&split(20), &simple(), &next), Verification::Applied);
     assert!(matches!(verify(&split(30), &simple(), &next), Verification::Differs(ids) if ids.len() == 1));
     let seen = observe(&split(20), &simple(), &next);

@@ -1,0 +1,265 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Delivers what Git says to Kubernetes, step by step, and keeps Git true when a step fails.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which cluster, and where the operator answers.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Reach {
+    /// Kubeconfig file.
+    #[arg(long, global = true, env = "KUBECONFIG", value_name = "PATH")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true)]
+    pub(crate) context: Option<String>,
+    /// Namespace; that of the context when not given.
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
+    /// Group under which GitOpsConfig is served.
+    #[arg(long, global = true, default_value = "sluice.dev")]
+    pub(crate) group: String,
+    /// URL of the operator, for the record.
+    #[arg(long, global = true, env = "SLUICE_OPERATOR", value_name = "URL")]
+    pub(crate) operator: Option<String>,
+    /// File with the bearer token for the operator; the kubeconfig's token when not given.
+    #[arg(long, global = true, env = "SLUICE_TOKEN_FILE", value_name = "PATH")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the main job on an embedded cluster: nothing else is needed.
+    Demo(Demo),
+    /// Serves an embedded cluster for tests and trials.
+    Sim(Sim),
+    /// Renders a path of files to manifests.
+    Render(Render),
+    /// Prints the manifests of an installation, for kubectl apply --server-side -f -.
+    Install(Install),
+    /// Prints the CustomResourceDefinitions.
+    Crds(Crds),
+    /// Lists configs, Rollouts, AnalysisRuns, environments, pipelines or promotions.
+    Get(Get),
+    /// Shows what a config delivers, with health.
+    Tree(Target),
+    /// Tells why an object is as it is: commit, people, build, promotion.
+    Why(Why),
+    /// Shows the history of an object or a namespace.
+    Log(Log),
+    /// Shows what was wanted and what was there at a past time.
+    At(At),
+    /// Fetches the repository of a config now.
+    Refresh(Target),
+    /// The same as refresh: what Git says is applied as soon as it is fetched.
+    Sync(Target),
+    /// Stops a config from applying anything.
+    Suspend(Target),
+    /// Lets a suspended config go on.
+    Resume(Target),
+    /// Waits until a config or Rollout is healthy.
+    Wait(Wait),
+    /// Lets a paused Rollout go on, or moves versions between environments (--from, --to).
+    Promote(Promote),
+    /// Sends all traffic of a Rollout back to its stable version.
+    Abort(Target),
+    /// Tries an aborted update again.
+    Retry(Target),
+    /// Pauses a Rollout.
+    Pause(Target),
+    /// Undoes pause.
+    Unpause(Target),
+    /// Prints the completion script of a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Shells with completion.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Keeps everything up after the last check, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// The same seed gives the same sequence of weights and verdicts.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Folder for kubeconfig and repository; a temporary one that is removed at the end when not given.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sim {
+    /// Address to listen on; loopback only.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Where the kubeconfig is written.
+    #[arg(long, value_name = "FILE", default_value = "sluice-sim.kubeconfig")]
+    pub(crate) kubeconfig_out: PathBuf,
+    /// Seeds uids and generated names.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Render {
+    /// Directory of the source.
+    pub(crate) path: PathBuf,
+    /// Kind of source.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) renderer: Renderer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Renderer {
+    Auto,
+    Plain,
+    Handlebars,
+    Jsonnet,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Install {
+    /// Image of the operator.
+    #[arg(long, default_value = "ghcr.io/sluice-dev/sluice-operator:latest")]
+    pub(crate) image: String,
+    /// Leaves argoproj.io's definitions out, for a cluster that has them.
+    #[arg(long)]
+    pub(crate) without_argo_crds: bool,
+    /// Group under which GitOpsConfig is served.
+    #[arg(long = "crd-group", default_value = "sluice.dev")]
+    pub(crate) group: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Crds {
+    /// Group under which GitOpsConfig is served.
+    #[arg(long = "crd-group", default_value = "sluice.dev")]
+    pub(crate) group: String,
+    /// Adds argoproj.io's definitions, for a cluster that has none.
+    #[arg(long)]
+    pub(crate) with_argo: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Get {
+    /// KIND or KIND/NAME, such as configs, rollout/frontend, promotions.
+    pub(crate) what: String,
+    /// All namespaces.
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Form,
+    /// Prints again whenever something changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Target {
+    /// KIND/NAME or NAME.
+    pub(crate) target: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Why {
+    /// KIND/NAME, such as rollout/frontend.
+    pub(crate) target: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Log {
+    /// KIND/NAME; everything of the namespace when not given.
+    pub(crate) target: Option<String>,
+    /// All namespaces.
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+    /// Most rows.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct At {
+    /// RFC 3339 time.
+    pub(crate) time: String,
+    /// KIND/NAME; everything of the namespace when not given.
+    pub(crate) target: Option<String>,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Wait {
+    /// KIND/NAME, such as config/guestbook or rollout/frontend.
+    pub(crate) target: String,
+    /// Longest wait, such as 5m.
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Promote {
+    /// Rollout to let go on; nothing with --from and --to.
+    #[arg(required_unless_present = "to")]
+    pub(crate) rollout: Option<String>,
+    /// Skips all remaining steps.
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) full: bool,
+    /// Source environment.
+    #[arg(long, requires = "to")]
+    pub(crate) from: Option<String>,
+    /// Target environment.
+    #[arg(long, requires_all = ["from", "pipeline"])]
+    pub(crate) to: Option<String>,
+    /// Pipeline in the namespace.
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// Who asks, as NAME <EMAIL>; becomes the author of the commit.
+    #[arg(long, default_value = "")]
+    pub(crate) requested_by: String,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    object_model::parse_go_duration(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,89 @@
+//! `sluice promote`, `abort`, `retry`, `pause` and `unpause`: the patches that `kubectl argo rollouts` sends.
+
+use scenario::setting::{apply, get, merge};
+use serde_json::{Value, json};
+
+use crate::args::{Promote, Reach, Target};
+use crate::cluster::{Cluster, connect, parse_target};
+use crate::output::{Failure, line};
+
+const API_VERSION: &str = "argoproj.io/v1alpha1";
+
+async fn patch(cluster: &Cluster, name: &str, suffix: &str, patch: &Value) -> Result<(), Failure> {
+    Ok(merge(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, name, suffix, patch).await?)
+}
+
+/// Lets a Rollout go on, or makes a Promotion.
+pub(crate) async fn promote(reach: &Reach, args: &Promote) -> Result<(), Failure> {
+    let cluster = connect(reach).await?;
+    if let (Some(from), Some(to), Some(pipeline)) = (&args.from, &args.to, &args.pipeline) {
+        return promote_version(&cluster, from, to, pipeline, args).await;
+    }
+    let target = args.rollout.as_deref().unwrap_or_default();
+    let (_, name) = parse_target(reach, target, "rollout")?;
+    if args.full {
+        patch(&cluster, &name, "/status", &json!({"status": {"promoteFull": true}})).await?;
+        line(&format!("rollout/{name} fully promoted"));
+        return Ok(());
+    }
+    let rollout = get(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, &name).await?;
+    let rollout = rollout.ok_or_else(|| Failure::new(format!("Rollout {}/{name} does not exist", cluster.namespace)))?;
+    if rollout.bool_at("/spec/paused") == Some(true) {
+        patch(&cluster, &name, "", &json!({"spec": {"paused": false}})).await?;
+    }
+    if rollout.list_at("/status/pauseConditions").is_empty() {
+        let index = rollout.int_at("/status/currentStepIndex").unwrap_or(0);
+        patch(&cluster, &name, "/status", &json!({"status": {"currentStepIndex": index + 1}})).await?;
+    } else {
+        patch(&cluster, &name, "/status", &json!({"status": {"pauseConditions": null}})).await?;
+    }
+    line(&format!("rollout/{name} promoted"));
+    Ok(())
+}
+
+/// One object, one operation: its name says what it moves, so that asking twice is asking once.
+async fn promote_version(cluster: &Cluster, from: &str, to: &str, pipeline: &str, args: &Promote) -> Result<(), Failure> {
+    let existing = scenario::setting::list(&cluster.client, "sluice.dev/v1alpha1", "Promotion", &cluster.namespace).await?;
+    let stem = format!("{pipeline}-{from}-to-{to}");
+    let number = (1..).find(|number| !existing.iter().any(|object| object.name() == format!("{stem}-{number}"))).unwrap_or(1);
+    let open = existing.iter().find(|object| {
+        object.name().starts_with(&stem) && !matches!(object.str_at("/status/phase"), Some("Succeeded" | "Failed" | "Superseded"))
+    });
+    if let Some(open) = open {
+        return Err(Failure::new(format!("promotion/{} is still under way", open.name())).hint(format!("sluice get promotion/{}", open.name())));
+    }
+    let name = format!("{stem}-{number}");
+    let object = object_model::Object::parse(json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "Promotion",
+        "metadata": {"name": name, "namespace": cluster.namespace},
+        "spec": {"action": "promote", "pipeline": pipeline, "from": from, "to": to, "requestedBy": args.requested_by, "reason": args.reason},
+    }))
+    .map_err(|error| Failure::new(error.to_string()))?;
+    apply(&cluster.client, &object).await?;
+    line(&format!("promotion/{name} created"));
+    Ok(())
+}
+
+/// All traffic to stable.
+pub(crate) async fn abort(reach: &Reach, args: &Target) -> Result<(), Failure> {
+    let (_, name) = parse_target(reach, &args.target, "rollout")?;
+    patch(&connect(reach).await?, &name, "/status", &json!({"status": {"abort": true}})).await?;
+    line(&format!("rollout/{name} aborted"));
+    Ok(())
+}
+
+/// Tries again from the first step.
+pub(crate) async fn retry(reach: &Reach, args: &Target) -> Result<(), Failure> {
+    let (_, name) = parse_target(reach, &args.target, "rollout")?;
+    patch(&connect(reach).await?, &name, "/status", &json!({"status": {"abort": false}})).await?;
+    line(&format!("rollout/{name} retried"));
+    Ok(())
+}
+
+/// Sets or clears `spec.paused`.
+pub(crate) async fn pause(reach: &Reach, args: &Target, paused: bool) -> Result<(), Failure> {
+    let (_, name) = parse_target(reach, &args.target, "rollout")?;
+    patch(&connect(reach).await?, &name, "", &json!({"spec": {"paused": paused}})).await?;
+    line(&format!("rollout/{name} {}", if paused { "paused" } else { "unpaused" }));
+    Ok(())
+}
