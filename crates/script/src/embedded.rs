@@ -42,6 +42,7 @@ pub enum EmbeddedError {
 /// Returns an embedded cluster with its controllers, at the beginning of the virtual clock.
 pub fn cluster() -> Cluster {
     let mut cluster = Cluster::default();
+    cluster.set_rbac(true);
     sim_cluster::run_controllers(&mut cluster);
     cluster
 }

@@ -131,6 +131,8 @@ impl Learned {
                 for (key, mut value) in entries {
                     if key == "nodePort" && value.is_u64() {
                         value = Value::from("PORT");
+                    } else if key == "serverAddress" {
+                        value = Value::from("ADDRESS");
                     } else if key == "cells" {
                         hide_ages(&mut value);
                     } else if key == "managedFields" {
