@@ -304,8 +304,7 @@ impl Cluster {
                 let Some(id) = types::of_kind(&call.resource.api_version(), &call.resource.kind) else {
                     return Err(ApiError::unsupported_media(PATCHES_OF_CUSTOM));
                 };
-                strategic::merge(&mut patched, body, id)
-                    .map_err(|problem| ApiError::bad_request(format!("invalid strategic merge patch: {problem}")))?;
+                strategic::merge(&mut patched, body, id).map_err(|problem| ApiError::new(500, "", problem))?;
             }
         }
         let mut warnings = Vec::new();
