@@ -213,7 +213,7 @@ impl Cluster {
                 }
             }
         }
-        Ok(Response::value(200, &presentation.list(&asked.resource, &matching, &metadata)))
+        Ok(Response::json(200, presentation.list(&asked.resource, &matching, &metadata)))
     }
 
     fn open_watch(&self, asked: &Asked<'_>, presentation: Presentation) -> Result<Watch, ApiError> {
@@ -304,7 +304,7 @@ impl Cluster {
         }
         let presentation = self.presentation(asked)?;
         let metadata = json!({"resourceVersion": self.revision().to_string()});
-        Ok(Response::value(200, &presentation.list(&asked.resource, &chosen, &metadata)))
+        Ok(Response::json(200, presentation.list(&asked.resource, &chosen, &metadata)))
     }
 
     fn answer_other(&mut self, request: &Request, path: &str) -> Result<Response, ApiError> {

@@ -5,5 +5,6 @@
 mod access;
 mod apply;
 mod custom;
+mod listener;
 mod objects;
 mod security;
