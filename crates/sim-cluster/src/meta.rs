@@ -164,9 +164,15 @@ pub(crate) fn keep_other_part(resource: &ResourceType, subresource: Option<&str>
                 Some(status) => kept.insert("status".to_owned(), status),
                 None => kept.remove("status"),
             };
-            if resource.custom.is_none()
-                && let Some(mut metadata) = new_fields.remove("metadata")
-            {
+            if resource.custom.is_some() {
+                // Of a custom resource's metadata a status write changes nothing but who owns which field.
+                let owners = new_fields.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();
+                if let (Some(owners), Some(metadata)) =
+                    (owners, kept.get_mut("metadata").and_then(Value::as_object_mut))
+                {
+                    metadata.insert("managedFields".to_owned(), owners);
+                }
+            } else if let Some(mut metadata) = new_fields.remove("metadata") {
                 if let (Some(new_meta), Some(old_meta)) =
                     (metadata.as_object_mut(), old_fields.get("metadata").and_then(Value::as_object))
                 {

@@ -19,6 +19,7 @@ pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
         "Service" => service(object, &mut causes),
         "ConfigMap" => data_keys(object, &mut causes),
         "Secret" => secret(object, &mut causes),
+        "Event" => event(resource, object, &mut causes),
         "Lease" => lease(object, &mut causes),
         "CustomResourceDefinition" => definition(object, &mut causes),
         "RoleBinding" | "ClusterRoleBinding" => binding(object, &mut causes),
@@ -280,6 +281,21 @@ fn secret(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// An Event lies in the namespace of what it is about; the newer API asks for its time.
+fn event(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
+    let about = ["/involvedObject/namespace", "/regarding/namespace"].into_iter().find_map(|path| object.pointer(path));
+    let own = object.pointer("/metadata/namespace");
+    if let (Some(about), Some(own)) = (about.and_then(Value::as_str), own.and_then(Value::as_str))
+        && about != own
+        && !(about.is_empty() && own == "default")
+    {
+        causes.push(Cause::invalid("involvedObject.namespace", &json!(about), "does not match event.namespace"));
+    }
+    if resource.group == "events.k8s.io" && object.get("eventTime").is_none_or(Value::is_null) {
+        causes.push(Cause::required("eventTime", ""));
+    }
+}
+
 fn lease(object: &Value, causes: &mut Vec<Cause>) {
     let seconds = object.pointer("/spec/leaseDurationSeconds");
     if let Some(seconds) = seconds.filter(|seconds| seconds.as_i64().is_some_and(|seconds| seconds <= 0)) {
@@ -386,7 +402,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     for (index, version) in versions.iter().enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
             let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(field, "schemas are required"));
+            causes.push(Cause::required(field, ""));
         }
     }
 }
