@@ -4,6 +4,7 @@
 
 mod access;
 mod apply;
+mod client;
 mod custom;
 mod listener;
 mod objects;
