@@ -143,8 +143,6 @@ pub(crate) struct Render {
 pub(crate) enum Renderer {
     Auto,
     Plain,
-    Handlebars,
-    Jsonnet,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,8 +17,6 @@ pub(crate) fn run(args: &Render) -> Result<(), Failure> {
     let kind = match args.renderer {
         Renderer::Auto => Kind::Auto,
         Renderer::Plain => Kind::Plain,
-        Renderer::Handlebars => Kind::Handlebars,
-        Renderer::Jsonnet => Kind::Jsonnet,
     };
     let source = Source { kind, ..Source::at("") };
     let rendered = render(&source, &files, &Budget::default()).map_err(|error| Failure::new(error.to_string()))?;
@@ -32,7 +30,8 @@ fn read(root: &Path) -> Result<MemoryFiles, Failure> {
     let mut folders = vec![root.to_path_buf()];
     let mut count = 0;
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+        let entries =
+            std::fs::read_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         for entry in entries {
             let path = entry?.path();
             // Links are not followed: a source is what lies in its folder.

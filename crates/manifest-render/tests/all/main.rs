@@ -1,5 +1,8 @@
 //! The promises of the crate, seen from outside.
 
+mod example;
+mod handlebars;
+mod jsonnet;
 mod plain;
 
 use manifest_render::{Budget, MemoryFiles, RenderError, Rendered, Source, render};
