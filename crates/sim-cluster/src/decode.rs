@@ -90,10 +90,11 @@ pub(crate) fn empty(resource: &ResourceType) -> Value {
     }
 }
 
-/// `default/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
+/// `/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
 pub(crate) fn place(call: &Call) -> String {
     let resource = &call.resource;
-    format!("{}/{}; {}, Kind={}", call.namespace, call.name, resource.api_version(), resource.kind)
+    // The message is about the applied object, which seldom names its namespace.
+    format!("/{}; {}/{}, Kind={}", call.name, resource.group, resource.version, resource.kind)
 }
 
 /// An applied configuration may only have fields that its type declares.

@@ -87,7 +87,7 @@ impl Presentation {
     }
 
     pub(crate) fn bookmark(&self, resource: &ResourceType, revision: u64, annotations: Option<Value>) -> Value {
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
         if let (Some(annotations), Some(fields)) = (annotations, metadata.as_object_mut()) {
             fields.insert("annotations".to_owned(), annotations);
         }
