@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use reconcile_runtime::{
     ApiClient, Blocking, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, InProcess, MemoryRemotes,
-    Options, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
+    Options, Record, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
 };
 
 use super::Setting;

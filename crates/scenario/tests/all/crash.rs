@@ -121,8 +121,9 @@ fn told(moment: &Moment) -> BTreeMap<String, String> {
     }
     let repository = moment.fleet.memory().unwrap().repository();
     let head = repository.resolve("main").unwrap().unwrap();
-    for (path, bytes) in repository.tree_at(head).unwrap().files("").unwrap() {
-        lines.insert(format!("git {path}"), String::from_utf8_lossy(&bytes).into_owned());
+    let tree = repository.tree_at(head).unwrap();
+    for path in tree.files("").unwrap().keys() {
+        lines.insert(format!("git {path}"), String::from_utf8_lossy(&tree.read(path).unwrap()).into_owned());
     }
     let commits = moment.fleet.log(100);
     for kind in ["promote", "rollback"] {
