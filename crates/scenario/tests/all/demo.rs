@@ -1,23 +1,9 @@
 //! The demonstration, in virtual time and in memory.
 
 use scenario::demo::{Progress, play};
-use scenario::setting::{Fleet, OperatorOptions, Setting};
-use sim_cluster::{Cluster, Settings, run_controllers};
-use sim_traffic::Traffic;
+use scenario::setting::OperatorOptions;
 
-fn world(seed: u64) -> Setting {
-    let start = "2030-01-01T00:00:00Z".parse().unwrap();
-    let mut cluster = Cluster::new(Settings { seed, start, ..Settings::default() });
-    cluster.set_now(start);
-    run_controllers(&mut cluster);
-    Setting::in_memory(cluster, Fleet::in_memory(), Traffic::new(seed), reconcile_runtime::MemoryRecord::default())
-}
-
-/// Runs something in virtual time with the operator beside it.
-fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(run())
-}
+use crate::world::{beside, in_virtual_time, world};
 
 #[test]
 fn the_five_facts_hold() {
@@ -25,18 +11,12 @@ fn the_five_facts_hold() {
         let setting = world(7);
         let mut log = Vec::new();
         let operator = setting.operator_runtime(&OperatorOptions::default());
-        let turning = setting.clone();
         let mut note = |progress: Progress| {
             let line = format!("{} {progress:?}", setting.now());
             println!("{line}");
             log.push(line);
         };
-        let checks = tokio::select! {
-            biased;
-            checks = play(&setting, &mut note) => checks,
-            () = turning.turn() => panic!("the world turns for ever"),
-            () = operator.run(std::future::pending()) => panic!("the operator runs for ever"),
-        };
+        let checks = beside(&setting, operator, play(&setting, &mut note)).await;
         if let Err(error) = &checks {
             for (version, kind) in [
                 ("sluice.dev/v1alpha1", "Environment"),

@@ -10,3 +10,8 @@
 )]
 
 mod demo;
+mod faults;
+mod ownership;
+mod restart;
+mod shop;
+mod world;
