@@ -386,13 +386,10 @@ fn request(
     payload: Option<Payload>,
 ) -> Result<Request<Body>, ApiError> {
     let mut builder = Request::builder().method(method).uri(path).header(ACCEPT, accept);
-    if let (Some(user), Actor::ServiceAccount { namespace, .. }) = (actor.user(), actor) {
-        let group = HeaderName::from_static("impersonate-group");
-        builder = builder
-            .header(HeaderName::from_static("impersonate-user"), user)
-            .header(group.clone(), "system:serviceaccounts")
-            .header(group.clone(), format!("system:serviceaccounts:{namespace}"))
-            .header(group, "system:authenticated");
+    if let Some(user) = actor.user() {
+        // Without group headers the server adds the ServiceAccount's own groups; with them it would want the right to
+        // impersonate groups as well.
+        builder = builder.header(HeaderName::from_static("impersonate-user"), user);
     }
     let body = match payload {
         None => Body::empty(),

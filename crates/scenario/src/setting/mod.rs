@@ -9,6 +9,7 @@ mod install;
 mod metrics;
 mod operator;
 mod people;
+mod probe;
 
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, roles};
@@ -32,6 +33,9 @@ const TRAFFIC_KINDS: [(&str, &str); 5] = [
     ("networking.istio.io/v1alpha3", "VirtualService"),
     ("networking.istio.io/v1alpha3", "DestinationRule"),
 ];
+
+/// Hears of a Git push or a record write, as `push before`, `push after`, `record before`, `record after`.
+pub type Probe = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 /// Where the cluster is.
 #[derive(Clone)]
@@ -61,6 +65,8 @@ pub struct Setting {
     pub clock: Clock,
     /// Address of the Prometheus API over the counters, when it is served.
     pub prometheus: Option<String>,
+    /// Is told right before and right after each effect of the operator that is no request to the cluster.
+    pub probe: Option<Probe>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -80,6 +86,7 @@ impl Setting {
             record: Arc::new(record.clone()),
             clock: Clock::starting_at(epoch),
             prometheus: None,
+            probe: None,
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -106,6 +113,7 @@ impl Setting {
             record,
             clock: Clock::Wall,
             prometheus: None,
+            probe: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -130,6 +138,7 @@ impl Setting {
             record,
             clock: Clock::Wall,
             prometheus: None,
+            probe: None,
             memory: None,
             operators: Arc::default(),
         })

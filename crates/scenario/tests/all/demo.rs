@@ -1,22 +1,20 @@
 //! The demonstration, in virtual time and in memory.
 
 use scenario::demo::{Progress, play};
-use scenario::setting::OperatorOptions;
 
-use crate::world::{beside, in_virtual_time, world};
+use crate::world::{in_virtual_time, with_operator, world};
 
 #[test]
 fn the_five_facts_hold() {
     let (checks, log) = in_virtual_time(async || {
         let setting = world(7);
         let mut log = Vec::new();
-        let operator = setting.operator_runtime(&OperatorOptions::default());
         let mut note = |progress: Progress| {
             let line = format!("{} {progress:?}", setting.now());
             println!("{line}");
             log.push(line);
         };
-        let checks = beside(&setting, operator, play(&setting, &mut note)).await;
+        let checks = with_operator(&setting, play(&setting, &mut note)).await;
         if let Err(error) = &checks {
             for (version, kind) in [
                 ("sluice.dev/v1alpha1", "Environment"),

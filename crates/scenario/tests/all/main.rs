@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod crash;
 mod demo;
 mod faults;
 mod ownership;
