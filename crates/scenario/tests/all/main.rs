@@ -11,4 +11,8 @@
 
 mod crash;
 mod demo;
+mod faults;
+mod ownership;
+mod restart;
+mod shop;
 mod world;
