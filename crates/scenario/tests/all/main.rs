@@ -11,6 +11,7 @@
 
 mod crash;
 mod demo;
+mod example;
 mod faults;
 mod ownership;
 mod restart;
