@@ -1,7 +1,5 @@
 //! The example prints what its page says.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #[expect(unreachable_pub, dead_code, reason = "the example is a program of its own")]
 #[path = "../../examples/api.rs"]
 mod example;

@@ -198,7 +198,7 @@ fn plain(value: &Value) -> Value {
 fn plain_text(text: &str) -> String {
     let mut plain = String::new();
     let mut run = String::new();
-    let mut end = |run: &mut String, plain: &mut String| {
+    let end = |run: &mut String, plain: &mut String| {
         let is_hex = run.chars().all(|c| c.is_ascii_hexdigit() || c == '-') && run.len() >= 12;
         let is_time = run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok();
         plain.push_str(if is_time {
