@@ -386,13 +386,9 @@ fn request(
     payload: Option<Payload>,
 ) -> Result<Request<Body>, ApiError> {
     let mut builder = Request::builder().method(method).uri(path).header(ACCEPT, accept);
-    if let (Some(user), Actor::ServiceAccount { namespace, .. }) = (actor.user(), actor) {
-        let group = HeaderName::from_static("impersonate-group");
-        builder = builder
-            .header(HeaderName::from_static("impersonate-user"), user)
-            .header(group.clone(), "system:serviceaccounts")
-            .header(group.clone(), format!("system:serviceaccounts:{namespace}"))
-            .header(group, "system:authenticated");
+    if let Some(user) = actor.user() {
+        // The API server adds a ServiceAccount's groups by itself; to name them would need the right to act as any.
+        builder = builder.header(HeaderName::from_static("impersonate-user"), user);
     }
     let body = match payload {
         None => Body::empty(),
