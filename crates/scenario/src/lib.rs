@@ -19,6 +19,7 @@
 mod compare;
 pub mod demo;
 pub mod embedded;
+pub mod end_to_end;
 mod kubeconfig;
 mod managed_fields;
 mod normalise;

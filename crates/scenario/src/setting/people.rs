@@ -177,6 +177,30 @@ pub async fn wait_for(
     }
 }
 
+/// Waits until the cluster serves the kinds of a definition, which it does a moment after it has established it.
+///
+/// # Errors
+/// When it does not within `limit`.
+pub async fn wait_until_served(client: &kube::Client, definition: &Object, limit: Duration) -> Result<(), PeopleError> {
+    let text = |pointer: &str| definition.str_at(pointer).unwrap_or_default().to_owned();
+    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+    let begun = tokio::time::Instant::now();
+    for version in definition.list_at("/spec/versions") {
+        if version.get("served") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let api_version = format!("{group}/{}", version.get("name").and_then(Value::as_str).unwrap_or_default());
+        while list(client, &api_version, &kind, "").await.is_err() {
+            if begun.elapsed() >= limit {
+                let what = format!("the cluster serves {api_version} {kind}");
+                return Err(PeopleError::TimedOut { what, waited: limit });
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+    Ok(())
+}
+
 /// Finds the path of a kind by asking the cluster.
 async fn resource_path(
     client: &kube::Client,
