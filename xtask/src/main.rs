@@ -26,6 +26,7 @@ cargo xtask COMMAND
   licences                          every dependency is permissively licensed and comes from the registry
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
   conformance record|check [NAME]   request transcripts: recorded from the real API server, compared on the embedded one
+  e2e [--real] [SCENARIO]           whole scenarios on the embedded cluster; on the real one when it is up, or with --real
   control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   codegen [--check]                 generated files: CRDs and reference pages
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "test" => tests_command::command(rest),
         "control-plane" => control_plane::command(rest),
         "conformance" => conformance::command(rest),
+        "e2e" => e2e::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(),
         "help" | "--help" | "-h" => {
