@@ -10,6 +10,7 @@ mod real;
 
 pub use clearing::{ClearError, clear};
 pub use diagnosis::diagnosis;
+use diagnosis::{forbidden, revision};
 pub use embedded::on_embedded;
 pub use real::{RealError, on_real};
 
@@ -73,6 +74,8 @@ pub struct Outcome {
     pub checks: Vec<Check>,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
+    /// What RBAC refused after all roles stood; only the embedded cluster tells.
+    pub forbidden: Vec<String>,
     /// What the cluster looked like, when something is wrong.
     pub diagnosis: String,
     /// How long it lasted by the clock of its world.
@@ -82,14 +85,17 @@ pub struct Outcome {
 impl Outcome {
     /// Whether it came to its end and everything held.
     pub fn has_passed(&self) -> bool {
-        self.failure.is_none() && !self.checks.is_empty() && self.checks.iter().all(|check| check.holds)
+        let all_hold = !self.checks.is_empty() && self.checks.iter().all(|check| check.holds);
+        all_hold && self.failure.is_none() && self.forbidden.is_empty()
     }
 
     /// What did not hold, a line each.
     pub fn problems(&self) -> Vec<String> {
         let broken = self.checks.iter().filter(|check| !check.holds);
         let lines = broken.map(|check| format!("not so: {} (found: {})", check.what, check.found));
-        lines.chain(self.failure.iter().map(|failure| format!("ended early: {failure}"))).collect()
+        let forbidden = self.forbidden.iter().map(|request| format!("forbidden: {request}"));
+        let failure = self.failure.iter().map(|failure| format!("ended early: {failure}"));
+        lines.chain(forbidden).chain(failure).collect()
     }
 }
 
@@ -103,9 +109,12 @@ async fn play_beside_the_operator(
     let begun = setting.now();
     let operator = setting.operator_runtime(&OperatorOptions::default());
     let mut checks = Vec::new();
+    let mut prepared = None;
     let mut note = |progress: Progress| {
-        if let Progress::Checked(check) = &progress {
-            checks.push(check.clone());
+        match &progress {
+            Progress::Act { number: 1, .. } => prepared = revision(setting),
+            Progress::Checked(check) => checks.push(check.clone()),
+            Progress::Act { .. } | Progress::Told(_) => {}
         }
         tell(progress);
     };
@@ -116,7 +125,8 @@ async fn play_beside_the_operator(
         () = operator.run(std::future::pending()) => Some("the operator ended".to_owned()),
     };
     let lasted = Duration::try_from(setting.now().duration_since(begun)).unwrap_or_default();
-    let mut outcome = Outcome { scenario, place, checks, failure, diagnosis: String::new(), lasted };
+    let forbidden = prepared.map(|since| forbidden(setting, since)).unwrap_or_default();
+    let mut outcome = Outcome { scenario, place, checks, failure, forbidden, diagnosis: String::new(), lasted };
     if !outcome.has_passed() {
         outcome.diagnosis = diagnosis(setting).await;
     }
@@ -135,6 +145,7 @@ mod tests {
             place: Place::Embedded,
             checks: checks.collect(),
             failure: failure.map(str::to_owned),
+            forbidden: Vec::new(),
             diagnosis: String::new(),
             lasted: Duration::ZERO,
         }
@@ -146,6 +157,8 @@ mod tests {
         assert!(!outcome(&[], None).has_passed());
         assert!(!outcome(&[true, false], None).has_passed());
         assert!(!outcome(&[true], Some("late")).has_passed());
+        let refused = Outcome { forbidden: vec!["get secrets".to_owned()], ..outcome(&[true], None) };
+        assert!(!refused.has_passed());
     }
 
     #[test]
