@@ -1,7 +1,7 @@
-//! `cargo xtask conformance record|check [NAME]`: request transcripts.
+//! `cargo xtask conformance record|verify|check [NAME]`: request transcripts.
 //!
-//! `record` plays the scripts of fixtures/conformance on the real API server and keeps its answers; `check` plays the
-//! same scripts on the embedded cluster and compares. The player is a program of the crate `scenario`.
+//! `record` plays the scripts of fixtures/conformance on the real API server and keeps its answers; `verify` plays them
+//! there again and compares; `check` plays them on the embedded cluster and compares. The player is a program of the crate `script`.
 
 use anyhow::{Result, bail};
 
@@ -9,27 +9,28 @@ use crate::{control_plane, run};
 
 /// Records or checks all scripts, or those whose names contain the given words.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
-    const USAGE: &str = "usage: cargo xtask conformance record|check [NAME...]";
+    const USAGE: &str = "usage: cargo xtask conformance record|verify|check [NAME...]";
     let Some((verb, names)) = arguments.split_first() else { bail!(USAGE) };
     match verb.as_str() {
-        "record" => record(names),
+        "record" | "verify" => on_real_cluster(verb, names),
         "check" => play(&["check"], names),
         other => bail!("unknown sub-command `{other}`; {USAGE}"),
     }
 }
 
-fn record(names: &[String]) -> Result<()> {
+/// Plays on a real control plane, which is started for it and ended after it.
+pub(crate) fn on_real_cluster(verb: &str, names: &[String]) -> Result<()> {
     let folders = control_plane::Folders::default();
     let tools = control_plane::build(&folders.tools)?;
     let kubeconfig = control_plane::up(&folders, &tools, control_plane::Foreground::No)?;
-    let played = play(&["record", "--kubeconfig", &kubeconfig.to_string_lossy()], names);
+    let played = play(&[verb, "--kubeconfig", &kubeconfig.to_string_lossy()], names);
     let ended = control_plane::down(&folders);
     played.and(ended)
 }
 
 /// Runs the player; it prints its own counts.
 pub(crate) fn play(arguments: &[&str], names: &[String]) -> Result<()> {
-    let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "scenario", "--bin", "conformance", "--"]);
+    let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "script", "--bin", "conformance", "--"]);
     command.args(arguments).args(names);
     let kubectl = control_plane::Folders::default().tools.join("kubectl");
     if kubectl.is_file() && std::env::var_os("KUBECTL").is_none() {

@@ -1,33 +1,27 @@
-//! `cargo xtask e2e [--real] [--dir D] [--tools D] [SCENARIO...]`: whole scenarios on the embedded cluster, and on the
-//! real one.
+//! `cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [SCENARIO...]`: the request scripts and whole scenarios
+//! on both clusters, one list each.
 //!
-//! The embedded cluster always plays. The real one does when it is up already, and then it stays up; with `--real` it
-//! is built, started and ended for the play. The player is a program of the crate `scenario`.
+//! A real control plane that is up already is played on and stays up; otherwise one is built, started and ended for the
+//! play. The players are programs of the crates `script` and `scenario`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::{control_plane, run};
+use crate::control_plane::{self, Folders, Foreground};
+use crate::{conformance, run};
 
-const USAGE: &str = "usage: cargo xtask e2e [--real] [--dir D] [--tools D] [--verbose] [SCENARIO...]";
+const USAGE: &str = "usage: cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [--verbose] [SCENARIO...]";
 
-/// Which cluster is played on besides the embedded one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Real {
-    WhenUp,
-    Always,
-}
-
-/// Plays the named scenarios, or all.
+/// Plays on the embedded cluster, then on the real one where it is up or the Go toolchain can build it.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
-    let mut folders = control_plane::Folders::default();
-    let mut real = Real::WhenUp;
+    let mut folders = Folders::default();
+    let mut only = None;
     let mut passed_on = Vec::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "--real" => real = Real::Always,
+            "--only" => only = rest.next().map(String::as_str).or(Some("")),
             "--dir" => folders.state = folder(rest.next(), argument)?,
             "--tools" => folders.tools = folder(rest.next(), argument)?,
             "--verbose" => passed_on.push(argument.clone()),
@@ -35,33 +29,53 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
             _ => passed_on.push(argument.clone()),
         }
     }
-    play(&folders, real, &passed_on)
-}
-
-/// Plays everything on both clusters, as a step of `ci`.
-pub(crate) fn on_both() -> Result<()> {
-    play(&control_plane::Folders::default(), Real::Always, &[])
-}
-
-fn play(folders: &control_plane::Folders, real: Real, arguments: &[String]) -> Result<()> {
-    if control_plane::is_up(folders) {
-        return player(Some(&folders.state.join("kubeconfig")), arguments);
+    match only {
+        Some("embedded") => embedded(&passed_on),
+        Some("real") => on_real_cluster(&folders, &passed_on),
+        Some(other) => bail!("unknown cluster `{other}`: embedded or real"),
+        None => {
+            embedded(&passed_on)?;
+            if control_plane::is_up(&folders) || run::is_installed("go") {
+                return on_real_cluster(&folders, &passed_on);
+            }
+            println!("real cluster: skipped, none is up and there is no Go toolchain to build it");
+            Ok(())
+        }
     }
-    if real == Real::WhenUp {
-        return player(None, arguments);
+}
+
+/// Plays everything on a real control plane.
+pub(crate) fn real() -> Result<()> {
+    on_real_cluster(&Folders::default(), &[])
+}
+
+/// A failed script does not keep the scenarios from being played.
+fn embedded(arguments: &[String]) -> Result<()> {
+    let scripts = conformance::play(&["check"], &[]);
+    scripts.and(player(None, arguments))
+}
+
+fn on_real_cluster(folders: &Folders, arguments: &[String]) -> Result<()> {
+    if control_plane::is_up(folders) {
+        return play_on(&folders.state.join("kubeconfig"), arguments);
     }
     let tools = control_plane::build(&folders.tools)?;
-    let kubeconfig = control_plane::up(folders, &tools, control_plane::Foreground::No)?;
-    let played = player(Some(&kubeconfig), arguments);
+    let kubeconfig = control_plane::up(folders, &tools, Foreground::No)?;
+    let played = play_on(&kubeconfig, arguments);
     let ended = control_plane::down(folders);
     played.and(ended)
 }
 
-/// Runs the player; it prints what it played.
+fn play_on(kubeconfig: &Path, arguments: &[String]) -> Result<()> {
+    let scripts = conformance::play(&["verify", "--kubeconfig", &kubeconfig.to_string_lossy()], &[]);
+    scripts.and(player(Some(kubeconfig), arguments))
+}
+
+/// Runs the player of scenarios; it prints what it played.
 fn player(kubeconfig: Option<&Path>, arguments: &[String]) -> Result<()> {
     let mut command = run::cargo(&["run", "--quiet", "--locked", "-p", "scenario", "--bin", "e2e", "--"]);
     if let Some(kubeconfig) = kubeconfig {
-        command.arg("--kubeconfig").arg(kubeconfig);
+        command.arg("--only-real").arg("--kubeconfig").arg(kubeconfig);
     }
     run::run(command.args(arguments))
 }

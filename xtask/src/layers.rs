@@ -44,17 +44,19 @@ const LAYERS: &[Layer] = &[
     },
     // A cluster to try on: it speaks HTTP and knows nothing of Sluice but the floor.
     Layer { name: "cluster", purity: Effects, crates: &["sim-cluster", "sim-traffic"], imports: &["ground", "floor"] },
+    // The language of scripts; it plays on any cluster and brings the embedded one along.
+    Layer { name: "script", purity: Effects, crates: &["script"], imports: &["ground", "floor", "cluster"] },
     Layer {
         name: "stage",
         purity: Effects,
         crates: &["scenario"],
-        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster"],
+        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script"],
     },
     Layer {
         name: "top",
         purity: Effects,
         crates: &["operator", "cli", "benches"],
-        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "stage"],
+        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script", "stage"],
     },
     Layer { name: "tools", purity: Effects, crates: &["xtask"], imports: &[] },
 ];

@@ -25,8 +25,11 @@ cargo xtask COMMAND
   tidy                              layers, lints, examples, folder names, forbidden words
   licences                          every dependency is permissively licensed and comes from the registry
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
-  conformance record|check [NAME]   request transcripts: recorded from the real API server, compared on the embedded one
-  e2e [--real] [SCENARIO]           whole scenarios on the embedded cluster; on the real one when it is up, or with --real
+  e2e [--only embedded|real] [SCENARIO...]
+                                    request scripts and whole scenarios on the embedded and on the real cluster
+  conformance record|verify|check [NAME]
+                                    request transcripts: recorded from the real API server, compared there or on the
+                                    embedded one
   control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   codegen [--check]                 generated files: CRDs and reference pages

@@ -19,10 +19,13 @@ pub(crate) async fn connect(reach: &Reach) -> Result<Cluster, Failure> {
     let options = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
     let config = match &reach.kubeconfig {
         Some(path) => {
-            let file = Kubeconfig::read_from(path).with_context(|| format!("failed to read kubeconfig `{}`", path.display()))?;
+            let file = Kubeconfig::read_from(path)
+                .with_context(|| format!("failed to read kubeconfig `{}`", path.display()))?;
             kube::Config::from_custom_kubeconfig(file, &options).await.context("the kubeconfig can't be used")
         }
-        None if reach.context.is_some() => kube::Config::from_kubeconfig(&options).await.context("the kubeconfig can't be used"),
+        None if reach.context.is_some() => {
+            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig can't be used")
+        }
         None => kube::Config::infer().await.context("there is no kubeconfig and this is no pod"),
     };
     let config = config.map_err(|error| Failure::from(error).hint("name one with --kubeconfig, or set KUBECONFIG"))?;
@@ -34,7 +37,7 @@ pub(crate) async fn connect(reach: &Reach) -> Result<Cluster, Failure> {
 
 fn bearer(config: &kube::Config) -> Option<String> {
     let token = config.auth_info.token.as_ref()?;
-    Some(kube::config::ExposeSecret::expose_secret(token).to_owned())
+    Some(secrecy::ExposeSecret::expose_secret(token).to_owned())
 }
 
 /// A kind that commands know by its short names.
@@ -58,7 +61,9 @@ pub(crate) fn parse(reach: &Reach, text: &str) -> Result<(Named, Option<String>)
 pub(crate) fn parse_target(reach: &Reach, text: &str, default: &str) -> Result<(Named, String), Failure> {
     match text.split_once('/') {
         Some((kind, name)) if !name.is_empty() => Ok((named(reach, kind)?, name.to_owned())),
-        Some(_) => Err(Failure::usage(format!("`{text}` names no object")).hint("write KIND/NAME, such as rollout/frontend")),
+        Some(_) => {
+            Err(Failure::usage(format!("`{text}` names no object")).hint("write KIND/NAME, such as rollout/frontend"))
+        }
         None => Ok((named(reach, default)?, text.to_owned())),
     }
 }

@@ -1,3 +1,197 @@
 //! The operator process: flags, wiring, exit codes.
+//!
+//! Exit codes: 0 after a shutdown that was asked for, 1 when it could not start or go on, 2 for wrong use.
 
-fn main() {}
+mod flags;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use object_model::Secret;
+use reconcile_runtime::{
+    ApiClient, Clock, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, LeaseOptions, MemoryRecord,
+    Options, Record, RecordAccess, RemotePolicy, Runtime, ServerOptions, SqliteRecord, StandardRemotes, serve,
+    with_domains,
+};
+use tokio::net::TcpListener;
+
+use crate::flags::{Flags, Listen, LogForm};
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    if let Err(error) = start_log(&flags) {
+        return failed(&error);
+    }
+    // The first one wins; there is only one in this build.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(flags));
+            runtime.shutdown_timeout(Duration::from_secs(5));
+            outcome
+        }
+        Err(error) => Err(error).context("the async runtime could not start"),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    tracing::error!("{error:#}");
+    // The log may go elsewhere; whoever started the process looks here.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error:#}\n").as_bytes());
+    ExitCode::FAILURE
+}
+
+fn start_log(flags: &Flags) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&flags.log_level)
+        .with_context(|| format!("`{}` is not a log level", flags.log_level))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    match flags.log {
+        LogForm::Json => builder.json().flatten_event(true).init(),
+        LogForm::Text => builder.init(),
+    }
+    Ok(())
+}
+
+async fn run(flags: Flags) -> anyhow::Result<()> {
+    let client = client(&flags).await?;
+    let clock = Clock::Wall;
+    let (record, file): (Arc<dyn Record>, Option<Arc<SqliteRecord>>) = match flags.record.as_str() {
+        "memory" => (Arc::new(MemoryRecord::default()), None),
+        path => {
+            let record = Arc::new(SqliteRecord::open(Path::new(path)).await?);
+            (record.clone(), Some(record))
+        }
+    };
+    let options = options(&flags)?;
+    let sender = HttpSender::new(EgressPolicy { allow_loopback: flags.allow_loopback }, clock)?;
+    let policy = RemotePolicy { allow_local: flags.allow_local_repositories, allow_loopback: flags.allow_loopback };
+    let settings = DomainSettings {
+        group: flags.group.clone(),
+        instance_id: flags.instance_id.clone(),
+        prometheus_address: flags.prometheus_address.clone(),
+        only: flags.domains.clone(),
+        ..DomainSettings::default()
+    };
+    let git_options = GitOptions {
+        directory: flags.git_cache.clone(),
+        committer: Some(settings.bot.clone()),
+        ..GitOptions::default()
+    };
+    let api = ApiClient::new(client.clone(), options.request_timeout);
+    let git = GitWorker::new(api, clock, Arc::new(StandardRemotes::new(policy)), git_options);
+    let builder = Runtime::builder(client)
+        .clock(clock)
+        .record(record)
+        .sender(Arc::new(sender))
+        .git(Arc::new(git))
+        .options(options);
+    let runtime = with_domains(builder, &settings).build();
+    let server = server(&flags, &runtime).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), group = %flags.group, "the operator begins");
+    let stopped = async {
+        tokio::select! {
+            () = asked_to_stop() => Ok(()),
+            ended = server => ended,
+        }
+    };
+    let (ended, wait) = tokio::sync::oneshot::channel();
+    let shutdown = async move {
+        // Nobody waits any more when the runtime has ended by itself.
+        let _ = ended.send(stopped.await);
+    };
+    runtime.run(shutdown).await;
+    if let Some(record) = file {
+        record.close().await;
+    }
+    tracing::info!("the operator has stopped");
+    wait.await.unwrap_or(Ok(()))
+}
+
+async fn client(flags: &Flags) -> anyhow::Result<kube::Client> {
+    let options = kube::config::KubeConfigOptions { context: flags.context.clone(), ..Default::default() };
+    let mut config = match (&flags.kubeconfig, &flags.context) {
+        (Some(path), _) => {
+            let kubeconfig = kube::config::Kubeconfig::read_from(path)
+                .with_context(|| format!("the kubeconfig `{}` could not be read", path.display()))?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.context("the kubeconfig is not usable")?
+        }
+        (None, Some(_)) => kube::Config::from_kubeconfig(&options).await.context("the kubeconfig is not usable")?,
+        (None, None) => kube::Config::infer().await.context("there is neither a service account nor a kubeconfig")?,
+    };
+    // Retries belong to the drive loop, which looks again before it writes again.
+    config.default_retry = false;
+    kube::Client::try_from(config).context("the client to the API server could not be made")
+}
+
+fn options(flags: &Flags) -> anyhow::Result<Options> {
+    let leases = match (flags.no_leader_election, flags.identity.as_str()) {
+        (true, _) => None,
+        (false, "") => {
+            let identity = format!("sluice-operator-{}", std::process::id());
+            Some(LeaseOptions::new(&flags.namespace, &identity))
+        }
+        (false, identity) => Some(LeaseOptions::new(&flags.namespace, identity)),
+    };
+    let day = Duration::from_secs(24 * 3_600);
+    Ok(Options { leases, record_retention: flags.record_days.map(|days| day * days), ..Options::default() })
+}
+
+/// Opens the server's port at once, so that a taken one ends the process, and returns its work.
+async fn server(flags: &Flags, runtime: &Runtime) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let listener = match flags.listen {
+        Listen::Nowhere => None,
+        Listen::At(address) => {
+            Some(TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))?)
+        }
+    };
+    let webhook_secret = flags.webhook_secret_file.as_deref().map(read_secret).transpose()?;
+    let record_access = match flags.record_token_file.as_deref() {
+        Some(path) => RecordAccess::Token(read_secret(path)?),
+        None => RecordAccess::Reviewed,
+    };
+    let handle = runtime.handle();
+    Ok(async move {
+        match listener {
+            None => std::future::pending().await,
+            Some(listener) => {
+                let options = ServerOptions { webhook_secret, record_access };
+                serve(listener, handle, options).await.context("the server ended")
+            }
+        }
+    })
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<Secret<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` could not be read", path.display()))?;
+    let text = text.trim_end_matches(['\r', '\n']).to_owned();
+    anyhow::ensure!(!text.is_empty(), "`{}` is empty", path.display());
+    Ok(Secret::new(text))
+}
+
+async fn asked_to_stop() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without signals only the end of the process stops it.
+    if interrupted.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

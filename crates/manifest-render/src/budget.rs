@@ -1,7 +1,7 @@
 //! How much one render may cost.
 
-use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Steps between two looks at the deadline.
 const STEPS_PER_LOOK: u64 = 1024;
@@ -11,7 +11,7 @@ const STEPS_PER_LOOK: u64 = 1024;
 pub struct Limits {
     /// Steps of all templates and programs together.
     pub steps_max: u64,
-    /// Depth of calls, partials and imports.
+    /// Depth of calls in programs.
     pub depth_max: u32,
     /// Bytes of all rendered text.
     pub output_bytes_max: u64,
@@ -29,7 +29,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             steps_max: 50_000_000,
-            depth_max: 200,
+            depth_max: 500,
             output_bytes_max: 64 << 20,
             file_bytes_max: 32 << 20,
             read_bytes_max: 256 << 20,
@@ -90,12 +90,12 @@ impl fmt::Display for Exhausted {
 /// The clock is the caller's: a budget with a deadline asks the given function now and then and stops when it says so.
 pub struct Budget<'a> {
     limits: Limits,
-    is_over: Option<&'a dyn Fn() -> bool>,
-    steps: Cell<u64>,
-    output_bytes: Cell<u64>,
-    read_bytes: Cell<u64>,
-    files: Cell<u64>,
-    documents: Cell<u64>,
+    is_over: Option<&'a (dyn Fn() -> bool + Sync)>,
+    steps: AtomicU64,
+    output_bytes: AtomicU64,
+    read_bytes: AtomicU64,
+    files: AtomicU64,
+    documents: AtomicU64,
 }
 
 impl Default for Budget<'_> {
@@ -116,17 +116,17 @@ impl<'a> Budget<'a> {
         Self {
             limits,
             is_over: None,
-            steps: Cell::new(0),
-            output_bytes: Cell::new(0),
-            read_bytes: Cell::new(0),
-            files: Cell::new(0),
-            documents: Cell::new(0),
+            steps: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            documents: AtomicU64::new(0),
         }
     }
 
     /// Adds a deadline: rendering stops soon after `is_over` answers true.
     #[must_use]
-    pub fn with_deadline(mut self, is_over: &'a dyn Fn() -> bool) -> Self {
+    pub fn with_deadline(mut self, is_over: &'a (dyn Fn() -> bool + Sync)) -> Self {
         self.is_over = Some(is_over);
         self
     }
@@ -138,7 +138,7 @@ impl<'a> Budget<'a> {
 
     /// Steps used so far.
     pub fn steps(&self) -> u64 {
-        self.steps.get()
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// Whether the caller's deadline has passed.
@@ -147,11 +147,9 @@ impl<'a> Budget<'a> {
     }
 
     /// Counts `count` steps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the template renderers"))]
     pub(crate) fn step(&self, count: u64) -> Result<(), Exhausted> {
-        let before = self.steps.get();
+        let before = self.steps.fetch_add(count, Ordering::Relaxed);
         let after = before.saturating_add(count);
-        self.steps.set(after);
         if after > self.limits.steps_max {
             return Err(Exhausted::Steps(self.limits.steps_max));
         }
@@ -159,7 +157,6 @@ impl<'a> Budget<'a> {
     }
 
     /// Counts rendered bytes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the template renderers"))]
     pub(crate) fn output(&self, bytes: usize) -> Result<(), Exhausted> {
         add(&self.output_bytes, bytes, self.limits.output_bytes_max, Exhausted::OutputBytes)
     }
@@ -185,10 +182,10 @@ impl<'a> Budget<'a> {
     }
 }
 
-fn add(used: &Cell<u64>, amount: usize, max: u64, exhausted: fn(u64) -> Exhausted) -> Result<(), Exhausted> {
-    let after = used.get().saturating_add(u64::try_from(amount).unwrap_or(u64::MAX));
-    used.set(after);
-    if after > max { Err(exhausted(max)) } else { Ok(()) }
+fn add(used: &AtomicU64, amount: usize, max: u64, exhausted: fn(u64) -> Exhausted) -> Result<(), Exhausted> {
+    let amount = u64::try_from(amount).unwrap_or(u64::MAX);
+    let before = used.fetch_add(amount.min(max.saturating_add(1)), Ordering::Relaxed);
+    if before.saturating_add(amount) > max { Err(exhausted(max)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub(crate) struct Collector<'a> {
     first_places: BTreeMap<ObjectId, String>,
     faults: Vec<Diagnostic>,
     faults_dropped: usize,
+    notes: Vec<Diagnostic>,
 }
 
 /// Where a value came from.
@@ -59,7 +60,14 @@ impl Origin<'_> {
 
 impl<'a> Collector<'a> {
     pub(crate) fn new(budget: &'a Budget<'a>) -> Self {
-        Self { budget, objects: Vec::new(), first_places: BTreeMap::new(), faults: Vec::new(), faults_dropped: 0 }
+        Self {
+            budget,
+            objects: Vec::new(),
+            first_places: BTreeMap::new(),
+            faults: Vec::new(),
+            faults_dropped: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds a fault.
@@ -68,6 +76,13 @@ impl<'a> Collector<'a> {
             self.faults.push(fault);
         } else {
             self.faults_dropped += 1;
+        }
+    }
+
+    /// Adds what is worth attention but no fault.
+    pub(crate) fn note(&mut self, note: Diagnostic) {
+        if self.notes.len() < FAULTS_MAX {
+            self.notes.push(note);
         }
     }
 
@@ -89,6 +104,53 @@ impl<'a> Collector<'a> {
             let value = std::mem::take(&mut document.value);
             let origin = Origin { file, document: document.index, text: Some((&document, Vec::new())) };
             self.value(value, &origin, 0);
+        }
+        Ok(())
+    }
+
+    /// Adds the documents that a template wrote. Lines are those of the written text, so faults show the line itself.
+    pub(crate) fn rendered_text(&mut self, file: &str, text: &[u8]) -> Result<(), RenderError> {
+        let faults_before = self.faults.len();
+        self.text(file, text)?;
+        for fault in self.faults.iter_mut().skip(faults_before).filter(|fault| fault.line > 0) {
+            let index = usize::try_from(fault.line).unwrap_or(usize::MAX) - 1;
+            let line = text.split(|byte| *byte == b'\n').nth(index).unwrap_or_default();
+            let shown: String = String::from_utf8_lossy(line).trim_end().chars().take(80).collect();
+            fault.message = format!("{} at line {} of the rendered text, `{shown}`", fault.message, fault.line);
+            (fault.line, fault.column) = (0, 0);
+        }
+        Ok(())
+    }
+
+    /// Adds what a program returned: one object, or a list or mapping of objects.
+    pub(crate) fn result(&mut self, file: &str, result: Value) -> Result<(), RenderError> {
+        let mut open = vec![(String::from("$"), result)];
+        let mut document = 0;
+        while let Some((place, value)) = open.pop() {
+            self.budget.documents(1).map_err(|what| spent(file, what))?;
+            match value {
+                Value::Null => {}
+                Value::Object(fields) if !fields.contains_key("kind") && !fields.contains_key("apiVersion") => {
+                    open.extend(fields.into_iter().rev().map(|(key, value)| (format!("{place}.{key}"), value)));
+                }
+                Value::Array(items) => {
+                    let place = |index: usize| format!("{place}[{index}]");
+                    open.extend(items.into_iter().enumerate().rev().map(|(index, item)| (place(index), item)));
+                }
+                Value::Object(fields) => {
+                    let origin = Origin { file, document, text: None };
+                    document += 1;
+                    let faults_before = self.faults.len();
+                    self.value(Value::Object(fields), &origin, 0);
+                    for fault in self.faults.iter_mut().skip(faults_before) {
+                        fault.message = format!("{} at `{place}` of the result", fault.message);
+                    }
+                }
+                other => self.fault(
+                    Diagnostic::of_file(file, format!("`{place}` of the result is {}, not an object", kind_of(&other)))
+                        .hinted("a program returns an object, or a list or mapping of objects"),
+                ),
+            }
         }
         Ok(())
     }
@@ -187,7 +249,9 @@ impl<'a> Collector<'a> {
     /// The objects, or all faults.
     pub(crate) fn finish(mut self) -> Result<(Vec<RenderedObject>, Vec<Diagnostic>), RenderError> {
         if self.faults.is_empty() {
-            return Ok((self.objects, Vec::new()));
+            // Programs and templates run before plain files are read; the order of the result does not show it.
+            self.objects.sort_by(|a, b| a.file.cmp(&b.file));
+            return Ok((self.objects, self.notes));
         }
         self.faults.sort();
         if let Some(last) = self.faults.last().filter(|_| self.faults_dropped > 0) {

@@ -1,8 +1,8 @@
 //! From the files of a source to Kubernetes objects.
 //!
-//! [`render`] reads a path through the [`Files`] trait, renders what it finds there (plain YAML and JSON) and returns
-//! the objects with the file and line each came from, together with every path that was read, so that the caller knows
-//! which commits can change the result. All work is counted against a [`Budget`].
+//! [`render`] reads a path through the [`Files`] trait, renders what it finds there (plain YAML and JSON, Handlebars
+//! templates, Jsonnet programs) and returns the objects with the file and line each came from, together with every path
+//! that was read, so that the caller knows which commits can change the result. All work is counted against a [`Budget`].
 //!
 //! It is pure: no file system, clock, environment, network or randomness; the same files give the same objects. It does
 //! not set namespaces, does not check objects against a cluster and does not know Git.
@@ -23,18 +23,25 @@ mod collect;
 mod diagnostic;
 mod files;
 mod glob;
+mod handlebars;
+mod jsonnet;
+#[cfg(feature = "jsonnet-rs")]
+mod libjsonnet;
 mod memory;
 mod path;
 mod plain;
 mod render;
 mod source;
 mod tree;
+mod values;
 
 pub use budget::{Budget, BudgetError, Limits};
 pub use diagnostic::Diagnostic;
 pub use files::{Entry, EntryKind, Files, FilesError};
 pub use glob::{Glob, GlobError};
+#[cfg(feature = "jsonnet-rs")]
+pub use libjsonnet::{LibjsonnetError, evaluate_with_libjsonnet};
 pub use memory::MemoryFiles;
 pub use path::{PathError, join, normalize};
 pub use render::{RenderError, Rendered, RenderedObject, render};
-pub use source::{Kind, Source};
+pub use source::{Argument, JsonnetInput, Kind, Source};

@@ -7,9 +7,11 @@ use crate::collect::Collector;
 use crate::diagnostic::Diagnostic;
 use crate::files::{Files, FilesError};
 use crate::glob::{Glob, GlobError};
+use crate::handlebars;
+use crate::jsonnet;
 use crate::path::PathError;
 use crate::plain;
-use crate::source::Source;
+use crate::source::{Kind, Source};
 use crate::tree::{Tree, Walk};
 
 /// What a source renders to.
@@ -114,11 +116,9 @@ pub fn render(source: &Source, files: &dyn Files, budget: &Budget<'_>) -> Result
     let walk = tree.walk(&source.path)?;
     let mut collector = Collector::new(budget);
     refuse_unreadable(&walk, &selection, &mut collector);
-    for path in walk.files.iter().filter(|path| selection.takes(walk.relative(path))) {
-        if plain::is_manifest(path) {
-            plain::load(path, &tree, &mut collector)?;
-        }
-    }
+    let chosen: Vec<&str> =
+        walk.files.iter().map(String::as_str).filter(|path| selection.takes(walk.relative(path))).collect();
+    render_files(&chosen, source, &walk, &tree, &mut collector)?;
     let (objects, mut diagnostics) = collector.finish()?;
     if objects.is_empty() {
         let path = if source.path.is_empty() { "." } else { source.path.as_str() };
@@ -129,6 +129,38 @@ pub fn render(source: &Source, files: &dyn Files, budget: &Budget<'_>) -> Result
     }
     let (read, listed) = tree.into_paths();
     Ok(Rendered { objects, read, listed, diagnostics })
+}
+
+/// Programs and templates first: what they read is not taken for manifests.
+fn render_files(
+    chosen: &[&str],
+    source: &Source,
+    walk: &Walk,
+    tree: &Tree<'_>,
+    collector: &mut Collector<'_>,
+) -> Result<(), RenderError> {
+    let is_kind = |kinds: &[Kind]| kinds.contains(&source.kind);
+    let mut has_programs = false;
+    if is_kind(&[Kind::Auto, Kind::Jsonnet]) {
+        let programs: Vec<&str> =
+            chosen.iter().copied().filter(|path| jsonnet::is_program(walk.relative(path))).collect();
+        has_programs = !programs.is_empty();
+        jsonnet::load(&programs, source, walk, tree, collector)?;
+    }
+    if is_kind(&[Kind::Auto, Kind::Handlebars]) {
+        let templates: Vec<&str> = chosen.iter().copied().filter(|path| handlebars::is_template(path)).collect();
+        if !templates.is_empty() {
+            handlebars::load(&templates, source, walk, tree, collector)?;
+        }
+    }
+    if is_kind(&[Kind::Auto, Kind::Plain]) {
+        for path in chosen.iter().filter(|path| plain::is_manifest(path) && !tree.has_read(path)) {
+            if !(has_programs && jsonnet::is_tooling(walk.relative(path))) {
+                plain::load(path, tree, collector)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A link out of the tree among the files that would be read is a fault, never silently left out.

@@ -1,7 +1,11 @@
 //! What to render and how.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
 /// A path of a tree and how to read it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Source {
     /// Directory or file, relative to the root of the tree.
     pub path: String,
@@ -11,21 +15,61 @@ pub struct Source {
     pub include: Vec<String>,
     /// Patterns of files to leave out, relative to `path`; they win over `include`.
     pub exclude: Vec<String>,
+    /// Files with values for templates, relative to `path`, later ones win. `values.yaml` is read before them when it
+    /// exists.
+    pub values_files: Vec<String>,
+    /// Values for templates; they win over those of files. A null takes a value away.
+    pub values: Map<String, Value>,
+    /// What Jsonnet programs are given.
+    pub jsonnet: JsonnetInput,
 }
 
 /// How a source is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// Each file as its name says: `.yaml`, `.yml` and `.json` are manifests.
+    /// Each file as its name says: `.yaml`, `.yml` and `.json` are manifests, `.hbs` are templates and `.jsonnet` are
+    /// programs. Files that a template or program reads are no manifests.
     #[default]
     Auto,
     /// Manifests only.
     Plain,
+    /// Handlebars templates only.
+    Handlebars,
+    /// Jsonnet programs only.
+    Jsonnet,
+}
+
+/// What Jsonnet programs are given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JsonnetInput {
+    /// What `std.extVar` answers.
+    pub external_variables: BTreeMap<String, Argument>,
+    /// Arguments for programs that are functions.
+    pub arguments: BTreeMap<String, Argument>,
+    /// Directories to search for imports, relative to the root of the tree, after the importing file's own and before
+    /// `vendor` of the source and of the tree.
+    pub library_paths: Vec<String>,
+}
+
+/// A value given to a Jsonnet program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// A string.
+    Text(String),
+    /// A Jsonnet expression.
+    Code(String),
 }
 
 impl Source {
     /// Returns the source at a path, read as its files say.
     pub fn at(path: &str) -> Self {
         Self { path: path.to_owned(), ..Self::default() }
+    }
+
+    /// The same source read in one way only.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 }

@@ -26,6 +26,24 @@ impl<'a> Tree<'a> {
         Self { files, budget, read: RefCell::default(), listed: RefCell::default() }
     }
 
+    pub(crate) fn budget(&self) -> &'a Budget<'a> {
+        self.budget
+    }
+
+    /// Whether a file was read already.
+    pub(crate) fn has_read(&self, path: &str) -> bool {
+        self.read.borrow().contains(path)
+    }
+
+    /// Reads a file that need not exist.
+    pub(crate) fn read_if_present(&self, path: &str) -> Result<Option<Bytes>, RenderError> {
+        match self.read(path) {
+            Ok(content) => Ok(Some(content)),
+            Err(RenderError::PathMissing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The files and the directories that were asked for, sorted.
     pub(crate) fn into_paths(self) -> (Vec<String>, Vec<String>) {
         (self.read.into_inner().into_iter().collect(), self.listed.into_inner().into_iter().collect())

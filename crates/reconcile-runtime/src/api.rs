@@ -387,7 +387,8 @@ fn request(
 ) -> Result<Request<Body>, ApiError> {
     let mut builder = Request::builder().method(method).uri(path).header(ACCEPT, accept);
     if let Some(user) = actor.user() {
-        // The API server adds a ServiceAccount's groups by itself; to name them would need the right to act as any.
+        // Without group headers the server adds the ServiceAccount's own groups; with them it would want the right to
+        // impersonate groups as well.
         builder = builder.header(HeaderName::from_static("impersonate-user"), user);
     }
     let body = match payload {

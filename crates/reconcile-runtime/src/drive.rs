@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use reconcile_core::{Act, ActError, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World};
+use reconcile_core::{Act, ActError, Action, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World};
 use tokio::time::Instant;
 
 use crate::TaskKey;
@@ -28,6 +28,9 @@ const FRESH_ROUNDS_MAX: usize = 3;
 /// After so many plans in a row without a rest, a key waits a second between two.
 const ROUNDS_AT_ONCE: u32 = 50;
 
+/// The shortest rest between two looks at a key that nothing changed.
+const WAKE_MIN: Duration = Duration::from_millis(20);
+
 /// What became of one observation.
 enum Observed {
     /// The object is gone and there is nothing left to do.
@@ -46,8 +49,8 @@ enum Outcome {
     Progress,
     /// Nothing to do until something changes or time comes.
     Rest(Wake),
-    /// The plan has effects but changed nothing: look again later.
-    Stuck,
+    /// The plan has effects but changed nothing: look again later, and when the plan says so.
+    Stuck(Wake),
     /// Something failed and may go better later.
     Failed,
     /// The key waits for a kind or is gone.
@@ -73,16 +76,12 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, task: &TaskKey) {
         }
         Outcome::Rest(wake) => {
             shared.queue.succeeded(task);
-            if let Wake::At(moment) = wake {
-                shared.queue.add_at(task.clone(), Instant::now() + shared.clock.until(moment));
-            }
-            if let Some(moment) = refusal_expires(shared, task) {
-                shared.queue.add_at(task.clone(), moment.max(Instant::now() + Duration::from_secs(1)));
-            }
+            add_wake(shared, task, wake);
             "rest"
         }
-        Outcome::Stuck => {
+        Outcome::Stuck(wake) => {
             shared.queue.add_after_failure(task.clone());
+            add_wake(shared, task, wake);
             "stuck"
         }
         Outcome::Failed => {
@@ -92,6 +91,17 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, task: &TaskKey) {
         Outcome::Left => "left",
     };
     shared.metrics.count("sluice_reconciles_total", &[("domain", domain), ("result", result)]);
+}
+
+/// Queues the next look at a resting key.
+fn add_wake(shared: &Shared, task: &TaskKey, wake: Wake) {
+    if let Wake::At(moment) = wake {
+        // A wake that has passed already must not spin.
+        shared.queue.add_at(task.clone(), Instant::now() + shared.clock.until(moment).max(WAKE_MIN));
+    }
+    if let Some(moment) = refusal_expires(shared, task) {
+        shared.queue.add_at(task.clone(), moment.max(Instant::now() + Duration::from_secs(1)));
+    }
 }
 
 async fn round(shared: &Arc<Shared>, task: &TaskKey) -> Outcome {
@@ -321,12 +331,13 @@ async fn carry_out(shared: &Arc<Shared>, task: &TaskKey, plan: Plan) -> Outcome 
             Err(outcome) => return outcome,
         }
     }
-    match (progress, plan.wake) {
+    let asks_only = plan.acts().all(|act| matches!(act.action, Action::Ask { .. })) && plan.status.is_none();
+    match (progress, asks_only) {
         (true, _) => Outcome::Progress,
-        // Only Events, or writes that the server found to change nothing: rest as the plan asks, but not for ever.
-        (false, Wake::At(moment)) if plan.status.is_none() && plan.stages.is_empty() => Outcome::Rest(Wake::At(moment)),
-        (false, Wake::OnChange) if plan.status.is_none() && plan.stages.is_empty() => Outcome::Rest(Wake::OnChange),
-        (false, _) => Outcome::Stuck,
+        // Only Events, and questions that are on their way.
+        (false, true) => Outcome::Rest(plan.wake),
+        // Writes that the server found to change nothing: rest as the plan asks, but not for ever.
+        (false, false) => Outcome::Stuck(plan.wake),
     }
 }
 

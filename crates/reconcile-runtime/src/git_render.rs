@@ -19,6 +19,9 @@ const RENDERS_PER_PATH: usize = 3;
 /// Most paths that are remembered.
 const PATHS_MAX: usize = 5_000;
 
+/// Every path that was read or listed, with its content.
+type Inputs = Vec<(String, Option<GitId>)>;
+
 /// What was rendered lately, by repository, path and renderer.
 #[derive(Default)]
 pub(crate) struct RenderCache {
@@ -29,13 +32,12 @@ pub(crate) struct RenderCache {
 struct Remembered {
     renders: VecDeque<Kept>,
     /// The last head with the content of the path, and who touched it.
-    touched: Option<(Vec<(String, Option<GitId>)>, CommitFacts)>,
+    touched: Option<(Inputs, CommitFacts)>,
 }
 
 #[derive(Clone)]
 struct Kept {
-    /// Every path that was read or listed, with its content.
-    inputs: Vec<(String, Option<GitId>)>,
+    inputs: Inputs,
     key: String,
     objects: Arc<Vec<RenderedObject>>,
     read: Vec<String>,
@@ -90,7 +92,7 @@ impl Inner {
         read.sort();
         read.dedup();
         let content = |path: &String| (path.clone(), tree.id_at(path).ok().flatten());
-        let inputs: Vec<(String, Option<GitId>)> = read.iter().map(content).collect();
+        let inputs: Inputs = read.iter().map(content).collect();
         let objects = rendered.objects.into_iter().map(|rendered| RenderedObject {
             object: Arc::new(rendered.object),
             file: rendered.file,

@@ -18,7 +18,7 @@ use crate::{Record, RecordFilter};
 const PENDING_MAX: usize = 10_000;
 const FLUSH_RETRY: Duration = Duration::from_secs(5);
 /// Annotations whose values change without anybody wanting it, or repeat the object.
-const NOISE: [&str; 2] = ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+const NOISE: [&str; 2] = [diff_engine::LAST_APPLIED_ANNOTATION, "deployment.kubernetes.io/revision"];
 
 /// Rows on their way to the record.
 #[derive(Debug, Default)]
@@ -124,35 +124,66 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// What is recorded of an object: what people wrote, without what the server keeps for itself; of the status only the
-/// phase of a Rollout.
+/// What is recorded of an object: what people wrote, normalised and redacted; of the status only the phase of a Rollout.
+///
+/// Digests are compared across restarts, so the key of the masks is no secret. It hides nothing that could be guessed:
+/// contents of Secrets are not in the store, what is left to mask are private keys.
 fn content_of(object: &Object) -> Value {
-    let mut json = object.to_json();
-    let Some(map) = json.as_object_mut() else { return Value::Null };
-    let phase =
-        map.remove("status").filter(|_| object.kind() == "Rollout").and_then(|status| status.get("phase").cloned());
-    if let Some(phase) = phase {
-        map.insert("status".to_owned(), serde_json::json!({"phase": phase}));
+    let mut content = diff_engine::Redactor::new(b"record").redact(&diff_engine::normalise(object));
+    if let (Some(phase), "Rollout") = (object.pointer("/status/phase"), object.kind()) {
+        content.set_at(&["status", "phase"], phase.clone());
     }
-    if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "selfLink", "uid"] {
-            metadata.remove(field);
-        }
-        if let Some(notes) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            for noise in NOISE {
-                notes.remove(noise);
-            }
+    let metadata = content.json_mut().get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(notes) = metadata.and_then(|metadata| metadata.get_mut("annotations")).and_then(Value::as_object_mut) {
+        for noise in NOISE {
+            notes.remove(noise);
         }
     }
-    for secret in ["data", "stringData"] {
-        if object.group().is_empty() && object.kind() == "Secret" {
-            map.remove(secret);
-        }
-    }
-    json
+    content.into_json()
 }
 
 pub(crate) fn digest_of(content: &Value) -> String {
     let digest = Sha256::digest(content.to_string().as_bytes());
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rollout(version: &str, phase: &str, image: &str) -> Object {
+        Object::parse(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {
+                "name": "web", "namespace": "qa", "uid": "u", "resourceVersion": version,
+                "labels": {MANAGED_LABEL: "true"}, "annotations": {"sluice.dev/commit": "c1"},
+            },
+            "spec": {"image": image}, "status": {"phase": phase, "replicas": 3},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_people_wrote_and_the_phase_of_a_rollout_make_rows() {
+        let rows = ActualRows::new(true);
+        let kind = reconcile_core::kinds::rollout();
+        let objects = [
+            rollout("1", "Progressing", "web:1"),
+            rollout("2", "Progressing", "web:1"),
+            rollout("3", "Healthy", "web:1"),
+            rollout("4", "Healthy", "web:2"),
+        ];
+        for object in objects {
+            rows.note(&Change { kind: kind.clone(), old: None, new: Some(Arc::new(object)) }, Timestamp::UNIX_EPOCH);
+        }
+        let old = Some(Arc::new(rollout("4", "Healthy", "web:2")));
+        rows.note(&Change { kind, old, new: None }, Timestamp::UNIX_EPOCH);
+        let inner = lock(&rows.inner);
+        let keys: Vec<&str> = inner.rows.iter().map(|row| row.key.as_str()).collect();
+        assert_eq!(keys, ["actual/u/1", "actual/u/3", "actual/u/4", "actual/u/gone"]);
+        assert_eq!(inner.rows[0].commit.as_deref(), Some("c1"));
+        assert_eq!(inner.rows[1].content["status"], json!({"phase": "Healthy"}));
+        assert!(inner.rows[3].content.is_null() && inner.rows[3].digest.is_empty());
+    }
 }

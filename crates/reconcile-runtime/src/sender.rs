@@ -151,10 +151,7 @@ impl HttpSender {
         if let Some(time) = instant.time {
             asked = asked.at(time);
         }
-        asked.get_raw().await.map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        })
+        asked.get_raw().await.map_err(|error| describe_prometheus(&error))
     }
 }
 
@@ -276,6 +273,19 @@ async fn bounded_body(mut response: reqwest::Response, limit: usize) -> Result<S
             Err(error) => return Err(describe(&error)),
         }
     }
+}
+
+/// The transport's own error inside that of the Prometheus client, whose text has the URL.
+fn describe_prometheus(error: &prometheus_http_query::Error) -> String {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    for _ in 0..6 {
+        let Some(cause) = next else { break };
+        if let Some(transport) = cause.downcast_ref::<reqwest::Error>() {
+            return describe(transport);
+        }
+        next = cause.source();
+    }
+    "the query could not be sent".to_owned()
 }
 
 /// The error with its causes, without the URL, which may carry a token.

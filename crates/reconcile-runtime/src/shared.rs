@@ -177,9 +177,10 @@ impl Shared {
                 if !kinds.iter().all(|kind| store.sync(kind).is_some_and(|sync| sync != Sync::Pending)) {
                     continue;
                 }
+                // From here on changes are mapped to keys as they come; what came before is in the list.
+                lock(&self.primed).insert(domain);
                 kinds.iter().flat_map(|kind| store.list(kind, "")).collect()
             };
-            lock(&self.primed).insert(domain);
             let tasks: BTreeSet<TaskKey> = objects.iter().flat_map(|object| self.keys_for(domain, object)).collect();
             for task in tasks {
                 self.queue.add(task);

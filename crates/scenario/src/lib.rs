@@ -1,47 +1,11 @@
-//! A whole world on a stage: scripts that play on a cluster, embedded or real, and what they saw.
+//! A whole world on a stage: cluster, Git, traffic and operator in one process, and the stories that are played there.
 //!
-//! A [`Script`] is a text of lines; each begins with a verb (`create`, `apply`, `watch`, `wait`, `expect`, ...) and may
-//! have a body indented below it. A [`Stage`] plays it through a [`Transport`], which leads into a service of this
-//! process or to any API server, so the same file runs on both. What was answered becomes a [`Transcript`], and
-//! [`normalise`] gives uids, resource versions, moments and generated names stable names, so that transcripts of two
-//! clusters can be [compared](compare). Verbs are a table: other parts add theirs to the same language.
+//! [`setting`] puts the parts together, the same reconcile-runtime on an embedded or a real cluster; [`story`] and
+//! [`demo`] play on it. The script language in which requests and scenarios are written is the crate `script`.
 //!
-//! The crate does not know what a right answer is: that was recorded from the real API server.
-//!
-//! ```
-//! use scenario::Script;
-//!
-//! let script = Script::parse("greeting", "create configmaps/a\n  data: {word: hello}\nexpect 201\n").unwrap();
-//! assert_eq!(script.calls[0].verb, "create");
-//! assert_eq!(script.calls[1].words, ["201"]);
-//! ```
+//! The crate decides nothing: what it starts is what the operator ships.
 
-mod compare;
 pub mod demo;
-pub mod embedded;
 pub mod end_to_end;
-mod kubeconfig;
-mod managed_fields;
-mod normalise;
-mod paths;
-mod runner;
-mod script;
 pub mod setting;
-mod stage;
 pub mod story;
-mod target;
-mod transcript;
-mod transport;
-mod variables;
-mod verbs;
-mod watches;
-
-pub use compare::{Deviation, Deviations, DeviationsError, Difference, compare};
-pub use kubeconfig::{KubeconfigError, connection};
-pub use normalise::{Shown, normalise};
-pub use runner::{PlayError, Scene, play};
-pub use script::{Call, Script, ScriptError};
-pub use stage::{Answer, Play, Playing, Stage, Verb, Verbs};
-pub use transcript::{Entry, Transcript, TranscriptError};
-pub use transport::{Body, BoxError, BoxFuture, Connection, InProcess, Transport, TransportError};
-pub use variables::Variables;

@@ -58,6 +58,12 @@ impl Cluster {
         };
         spec.insert("clusterIP".to_owned(), json!(address));
         spec.insert("clusterIPs".to_owned(), json!([address]));
+        let has_selector = spec.get("selector").and_then(Value::as_object).is_some_and(|selector| !selector.is_empty());
+        if address == "None" && !has_selector {
+            // Nobody knows what stands behind a headless Service without a selector, so both families are allowed.
+            spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4", "IPv6"]));
+            spec.entry("ipFamilyPolicy").or_insert_with(|| json!("RequireDualStack"));
+        }
         spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
         spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
         self.allocate_node_ports(spec, &kind);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use object_model::format_time;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Write};
+use crate::error::ApiError;
 use crate::resource::{ResourceType, qualified};
+use crate::store::Change;
+use crate::write::{Call, DeleteOptions};
 
 /// Where the scale subresource of a custom resource finds its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +126,79 @@ fn strings(list: Option<&Value>) -> Vec<String> {
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// Where CustomResourceDefinitions are stored.
+const STORAGE: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+/// Holds a definition until its objects are gone.
+const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
 impl Cluster {
+    /// What follows from a stored change before anything else happens: definitions are served, and cleaned up after.
+    pub(crate) fn follow_up(&mut self, call: &Call, change: &Change) {
+        if call.resource.storage.as_ref() != STORAGE {
+            if call.resource.custom.is_some() && change.after.is_none() {
+                let definition = call.resource.storage.clone();
+                self.finish_definition(&definition);
+            }
+            return;
+        }
+        let Some(after) = &change.after else { return self.stop_serving(&change.name) };
+        let crd = after.json().clone();
+        self.serve_custom_resources(&crd);
+        if after.is_deleting() {
+            self.empty_definition(&change.name);
+            return;
+        }
+        let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
+        if conditions.is_none_or(Vec::is_empty) {
+            let mut established = crd;
+            self.establish(&mut established);
+            if let Some(metadata) = established.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert("finalizers".to_owned(), json!([FINALIZER]));
+            }
+            self.commit(call, "update", Write::Put(established));
+        }
+    }
+
+    /// Nothing new is created while the definition goes away.
+    pub(crate) fn check_definition(&self, resource: &ResourceType) -> Result<(), ApiError> {
+        let is_going = resource.custom.is_some()
+            && self.get(STORAGE, "", &resource.storage).is_some_and(|definition| definition.is_deleting());
+        if !is_going {
+            return Ok(());
+        }
+        let message = "create not allowed while custom resource definition is terminating";
+        Err(ApiError::new(405, "MethodNotAllowed", message))
+    }
+
+    /// Deletes all objects of a definition that goes away.
+    fn empty_definition(&mut self, name: &str) {
+        let objects: Vec<_> = self.list(name, None).cloned().collect();
+        for object in objects.iter().filter(|object| !object.is_deleting()) {
+            let (namespace, object_name) = (object.namespace().to_owned(), object.name().to_owned());
+            let mut acting = self.acting_as("system:apiserver");
+            // One that is gone already needs nothing more.
+            let _ = acting.delete(name, &namespace, &object_name, DeleteOptions::default());
+        }
+        self.finish_definition(name);
+    }
+
+    /// Lets a definition go once its last object is gone.
+    fn finish_definition(&mut self, name: &str) {
+        let Some(definition) = self.get(STORAGE, "", name).filter(|definition| definition.is_deleting()).cloned()
+        else {
+            return;
+        };
+        let mut kept = crate::meta::finalizers(definition.json());
+        if self.list(name, None).next().is_some() || !kept.iter().any(|finalizer| finalizer == FINALIZER) {
+            return;
+        }
+        kept.retain(|finalizer| finalizer != FINALIZER);
+        let patch = json!({"metadata": {"finalizers": kept}});
+        // The definition was there a moment ago, and only a client that holds it back can keep it.
+        let _ = self.acting_as("system:apiserver").merge(STORAGE, "", name, patch);
+    }
+
     /// Serves what a stored CustomResourceDefinition describes, and nothing it no longer does.
     pub(crate) fn serve_custom_resources(&mut self, crd: &Value) {
         let name = crd.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::resource::ResourceType;
 use crate::types;
 use crate::write::{Call, FieldValidation};
-use crate::{defaults, schema};
+use crate::{defaults, event_forms, schema};
 
 /// Decodes a body and sets its defaults.
 pub(crate) fn decode(call: &Call, body: Value, warnings: &mut Vec<String>) -> Result<Value, ApiError> {
@@ -34,6 +34,9 @@ pub(crate) fn decode(call: &Call, body: Value, warnings: &mut Vec<String>) -> Re
     };
     report_unknown(call, &unknown, warnings)?;
     defaults::set(resource, &mut value);
+    if resource.group == event_forms::GROUP {
+        event_forms::to_core(&mut value);
+    }
     Ok(value)
 }
 
@@ -87,10 +90,11 @@ pub(crate) fn empty(resource: &ResourceType) -> Value {
     }
 }
 
-/// `default/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
+/// `/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
 pub(crate) fn place(call: &Call) -> String {
     let resource = &call.resource;
-    format!("{}/{}; {}, Kind={}", call.namespace, call.name, resource.api_version(), resource.kind)
+    // The message is about the applied object, which seldom names its namespace.
+    format!("/{}; {}/{}, Kind={}", call.name, resource.group, resource.version, resource.kind)
 }
 
 /// An applied configuration may only have fields that its type declares.

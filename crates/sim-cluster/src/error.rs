@@ -220,8 +220,13 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": self.metadata.as_deref().cloned().unwrap_or_else(|| json!({})), "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
-        if let (Some(details), Some(fields)) = (&self.details, status.as_object_mut()) {
-            fields.insert("details".to_owned(), Value::clone(details));
+        if let Some(fields) = status.as_object_mut() {
+            if self.reason.is_empty() {
+                fields.remove("reason");
+            }
+            if let Some(details) = &self.details {
+                fields.insert("details".to_owned(), Value::clone(details));
+            }
         }
         status
     }

@@ -10,7 +10,7 @@ use object_model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, manager_of};
-use crate::error::ApiError;
+use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
 use crate::present::Presentation;
 use crate::rbac::Attempt;
@@ -21,7 +21,7 @@ use crate::selector::Selection;
 use crate::store::Stored;
 use crate::watch::{Watch, WatchStart};
 use crate::write::{Action, Call, DeleteOptions, FieldValidation, Outcome, PatchKind, Propagation, WriteOptions};
-use crate::{discovery, scale};
+use crate::{discovery, protobuf, scale};
 
 /// The default of a watch without a timeout.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -166,11 +166,15 @@ impl Cluster {
         let selection = self.selection(asked)?;
         let query = asked.query;
         let limit = match query.get("limit") {
-            Some(text) => text.parse::<usize>().map_err(|_| ApiError::bad_request("limit must be a number"))?,
+            // A negative limit is none.
+            Some(text) if text.parse::<i64>().is_ok_and(|limit| limit < 0) => 0,
+            Some(text) => text
+                .parse::<usize>()
+                .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?,
             None => 0,
         };
         let exact = query.get("resourceVersionMatch");
-        let version = query.get("resourceVersion").map(parse_revision).transpose()?;
+        let version = query.get("resourceVersion").map(parse_list_revision).transpose()?;
         check_match(exact, version, query.get("continue").is_some())?;
         let start = query.get("continue").map(Continue::decode).transpose()?;
         let (revision, after) = match &start {
@@ -213,7 +217,7 @@ impl Cluster {
                 }
             }
         }
-        Ok(Response::value(200, &presentation.list(&asked.resource, &matching, &metadata)))
+        Ok(Response::json(200, presentation.list(&asked.resource, &matching, &metadata)))
     }
 
     fn open_watch(&self, asked: &Asked<'_>, presentation: Presentation) -> Result<Watch, ApiError> {
@@ -230,6 +234,13 @@ impl Cluster {
                 "resourceVersionMatch",
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             );
+            return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
+        }
+        if query.get("resourceVersionMatch").is_some_and(|word| !word.is_empty())
+            && !query.is_present("sendInitialEvents")
+        {
+            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            let cause = Cause::forbidden("resourceVersionMatch", detail);
             return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
         }
         let version = query.get("resourceVersion").map(parse_revision).transpose()?.unwrap_or(0);
@@ -304,7 +315,7 @@ impl Cluster {
         }
         let presentation = self.presentation(asked)?;
         let metadata = json!({"resourceVersion": self.revision().to_string()});
-        Ok(Response::value(200, &presentation.list(&asked.resource, &chosen, &metadata)))
+        Ok(Response::json(200, presentation.list(&asked.resource, &chosen, &metadata)))
     }
 
     fn answer_other(&mut self, request: &Request, path: &str) -> Result<Response, ApiError> {
@@ -353,6 +364,7 @@ fn check_shape(asked: &Asked<'_>) -> Result<(), ApiError> {
     let is_allowed = match asked.verb {
         "create" => target.name.is_none() || target.subresource.is_some(),
         "update" | "patch" => target.name.is_some(),
+        "delete" => !matches!(target.subresource.as_deref(), Some("scale" | "status")),
         "" => false,
         _ => true,
     };
@@ -363,15 +375,48 @@ fn check_shape(asked: &Asked<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The name by which messages call the options of a request.
+fn options_kind(asked: &Asked<'_>) -> &'static str {
+    match asked.verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        _ => "DeleteOptions",
+    }
+}
+
+/// What is wrong with the options of a write.
+fn check_options(asked: &Asked<'_>) -> Result<(), ApiError> {
+    let query = asked.query;
+    let mut causes = Vec::new();
+    if asked.verb == "patch" {
+        let is_apply = media_type(asked) == "application/apply-patch+yaml";
+        if is_apply && query.get("fieldManager").is_none_or(str::is_empty) {
+            causes.push(Cause::required("fieldManager", "is required for apply patch"));
+        }
+        if !is_apply && query.get("force").is_some() {
+            causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+        }
+    }
+    if let Some(other) = query.get("dryRun").filter(|word| !matches!(*word, "" | "All")) {
+        causes.push(Cause::unsupported("dryRun", &json!([other]), &["All".to_owned()]));
+    }
+    if let Some(other) = query.get("fieldValidation").filter(|word| !matches!(*word, "" | "Strict" | "Warn" | "Ignore"))
+        && asked.verb != "delete"
+    {
+        let supported = ["", "Ignore", "Strict", "Warn"].map(str::to_owned);
+        causes.push(Cause::unsupported("fieldValidation", &json!(other), &supported));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid("meta.k8s.io", options_kind(asked), "", &causes))
+}
+
 fn call(asked: &Asked<'_>) -> Result<Call, ApiError> {
     let query = asked.query;
-    let is_dry_run = match query.get("dryRun") {
-        None => false,
-        Some("All") => true,
-        Some(other) => {
-            return Err(ApiError::bad_request(format!("invalid dryRun value {other:?}: supported values: All")));
-        }
-    };
+    check_options(asked)?;
+    let is_dry_run = query.get("dryRun") == Some("All") || asked.verb == "delete" && asks_for_dry_run(asked);
     let field_validation = match query.get("fieldValidation") {
         Some("Strict") => FieldValidation::Strict,
         Some("Ignore") => FieldValidation::Ignore,
@@ -402,12 +447,16 @@ fn action(asked: &Asked<'_>) -> Result<Action, ApiError> {
                 "application/json-patch+json" => PatchKind::Json,
                 "application/strategic-merge-patch+json" if asked.resource.custom.is_none() => PatchKind::Strategic,
                 "application/apply-patch+yaml" => PatchKind::Apply,
-                _ => {
+                _ if asked.resource.custom.is_some() => {
                     return Err(ApiError::unsupported_media(&[
                         "application/json-patch+json",
                         "application/merge-patch+json",
                         "application/apply-patch+yaml",
                     ]));
+                }
+                _ => {
+                    return Err(ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+                        .with_details(json!({})));
                 }
             };
             Ok(Action::Patch(kind, parse_json(&asked.request.body)?))
@@ -423,13 +472,21 @@ fn media_type<'a>(asked: &'a Asked<'_>) -> &'a str {
 fn json_body(asked: &Asked<'_>) -> Result<Value, ApiError> {
     match media_type(asked) {
         "application/json" | "" => parse_json(&asked.request.body),
-        _ => Err(ApiError::unsupported_media(&["application/json"])),
+        protobuf::MEDIA_TYPE if asked.resource.custom.is_none() => protobuf::decode(&asked.request.body)
+            .ok_or_else(|| ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
+        _ => Err(ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
     }
 }
 
 fn parse_json(body: &Bytes) -> Result<Value, ApiError> {
     serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+/// A delete may ask for a dry run in its body.
+fn asks_for_dry_run(asked: &Asked<'_>) -> bool {
+    let body = if asked.request.body.is_empty() { None } else { json_body(asked).ok() };
+    body.as_ref().and_then(|body| body.pointer("/dryRun/0")).and_then(Value::as_str) == Some("All")
 }
 
 fn delete_options(asked: &Asked<'_>) -> Result<DeleteOptions, ApiError> {
@@ -445,8 +502,21 @@ fn delete_options(asked: &Asked<'_>) -> Result<DeleteOptions, ApiError> {
         Some("Background") => Some(Propagation::Background),
         Some("Foreground") => Some(Propagation::Foreground),
         Some("Orphan") => Some(Propagation::Orphan),
-        Some(other) => return Err(ApiError::bad_request(format!("invalid propagationPolicy {other:?}"))),
+        Some(other) => {
+            let message = format!(
+                "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
+            let cause = Cause { reason: "FieldValueNotSupported", message, field: "propagationPolicy".to_owned() };
+            return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
+        }
     };
+    if let (Some(policy), true) =
+        (text("/propagationPolicy"), body.get("orphanDependents").is_some_and(|it| !it.is_null()))
+    {
+        let detail = "orphanDependents and deletionPropagation cannot be both set";
+        let cause = Cause::invalid("propagationPolicy", &json!(policy), detail);
+        return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
+    }
     let grace = body
         .get("gracePeriodSeconds")
         .and_then(Value::as_i64)
@@ -501,10 +571,16 @@ fn returns_deleted(asked: &Asked<'_>) -> bool {
 }
 
 fn parse_revision(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| {
-        let cause = crate::error::Cause::invalid("resourceVersion", &json!(text), "invalid resource version");
-        ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause])
-    })
+    text.parse().map_err(|_| ApiError::new(500, "", bad_revision(text)))
+}
+
+fn bad_revision(text: &str) -> String {
+    format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+}
+
+/// A list says of a bad version what a read and a watch take for a fault of their own.
+fn parse_list_revision(text: &str) -> Result<u64, ApiError> {
+    text.parse().map_err(|_| ApiError::bad_request(format!("invalid resource version: {}", bad_revision(text))))
 }
 
 fn check_match(exact: Option<&str>, version: Option<u64>, continues: bool) -> Result<(), ApiError> {
@@ -517,12 +593,15 @@ fn check_match(exact: Option<&str>, version: Option<u64>, continues: bool) -> Re
         Some(_) if continues => forbid("resourceVersionMatch is forbidden when continue is provided"),
         Some(_) if version.is_none() => forbid("resourceVersionMatch is forbidden unless resourceVersion is provided"),
         Some("Exact") if version == Some(0) => {
-            forbid("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"")
+            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
         }
         Some("Exact" | "NotOlderThan") => Ok(()),
         Some(other) => {
-            let supported = ["Exact".to_owned(), "NotOlderThan".to_owned(), String::new()];
-            let cause = crate::error::Cause::unsupported("resourceVersionMatch", &json!(other), &supported);
+            let cause = Cause {
+                reason: "FieldValueNotSupported",
+                message: format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
+                field: "resourceVersionMatch".to_owned(),
+            };
             Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]))
         }
     }

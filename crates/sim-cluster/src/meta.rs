@@ -141,6 +141,12 @@ pub(crate) fn keep_system_fields(old: &Value, new: &mut Value) -> Result<(), Api
             None => new_meta.remove(key),
         };
     }
+    if old.get("kind") == Some(&json!("Namespace"))
+        && let Some(name) = new_meta.get("name").cloned()
+        && let Some(labels) = new_meta.entry("labels").or_insert_with(|| json!({})).as_object_mut()
+    {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+    }
     // generateName of the stored object stays when the new one leaves it out.
     if let Some(prefix) = old_meta.and_then(|meta| meta.get("generateName")) {
         new_meta.entry("generateName").or_insert_with(|| prefix.clone());
@@ -158,9 +164,15 @@ pub(crate) fn keep_other_part(resource: &ResourceType, subresource: Option<&str>
                 Some(status) => kept.insert("status".to_owned(), status),
                 None => kept.remove("status"),
             };
-            if resource.custom.is_none()
-                && let Some(mut metadata) = new_fields.remove("metadata")
-            {
+            if resource.custom.is_some() {
+                // Of a custom resource's metadata a status write changes nothing but who owns which field.
+                let owners = new_fields.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();
+                if let (Some(owners), Some(metadata)) =
+                    (owners, kept.get_mut("metadata").and_then(Value::as_object_mut))
+                {
+                    metadata.insert("managedFields".to_owned(), owners);
+                }
+            } else if let Some(mut metadata) = new_fields.remove("metadata") {
                 if let (Some(new_meta), Some(old_meta)) =
                     (metadata.as_object_mut(), old_fields.get("metadata").and_then(Value::as_object))
                 {
@@ -312,6 +324,15 @@ pub(crate) fn check_metadata(resource: &ResourceType, object: &Value, name: &str
             });
         }
     }
+    for (index, finalizer) in finalizers(object).iter().enumerate() {
+        if !finalizer.contains('/') && !matches!(finalizer.as_str(), "kubernetes" | "orphan" | "foregroundDeletion") {
+            causes.push(Cause::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &json!(finalizer),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
+        }
+    }
     causes.extend(check_owners(metadata));
     causes
 }
@@ -320,17 +341,14 @@ fn check_owners(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let owners = metadata.get("ownerReferences").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut controller: Option<&str> = None;
-    for (index, owner) in owners.iter().enumerate() {
+    for owner in owners {
         let text = |key: &str| owner.get(key).and_then(Value::as_str).unwrap_or_default();
         for key in ["apiVersion", "kind", "name", "uid"] {
             if text(key).is_empty() {
                 causes.push(Cause {
                     reason: "FieldValueInvalid",
-                    message: format!(
-                        "Invalid value: \"\": {} must not be empty",
-                        if key == "apiVersion" { "version" } else { key }
-                    ),
-                    field: format!("metadata.ownerReferences[{index}].{key}"),
+                    message: "Invalid value: \"\": must not be empty".to_owned(),
+                    field: format!("metadata.ownerReferences.{key}"),
                 });
             }
         }

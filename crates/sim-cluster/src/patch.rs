@@ -29,7 +29,15 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 /// Applies a JSON patch; nothing is changed when an operation fails.
 pub(crate) fn json_patch(target: &mut Value, patch: &Value) -> Result<(), ApiError> {
     let Some(operations) = patch.as_array() else {
-        return Err(ApiError::bad_request("error decoding patch: a JSON patch is a list of operations"));
+        let kind = match patch {
+            Value::Object(_) => "object",
+            Value::String(_) => "string",
+            Value::Bool(_) => "bool",
+            _ => "number",
+        };
+        return Err(ApiError::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+        )));
     };
     if operations.len() > OPERATIONS_MAX {
         let message =
@@ -38,13 +46,10 @@ pub(crate) fn json_patch(target: &mut Value, patch: &Value) -> Result<(), ApiErr
     }
     let mut patched = target.clone();
     for operation in operations {
-        apply(&mut patched, operation).map_err(|problem| {
-            ApiError::new(
-                422,
-                "Invalid",
-                format!("the server rejected our request due to an error in our request: {problem}"),
-            )
-            .with_details(json!({"causes": [{"reason": "UnexpectedServerResponse", "message": problem}]}))
+        // The API server keeps what is wrong to itself.
+        apply(&mut patched, operation).map_err(|_| {
+            ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request")
+                .with_details(json!({}))
         })?;
     }
     *target = patched;
@@ -62,9 +67,19 @@ fn apply(target: &mut Value, operation: &Value) -> Result<(), String> {
         "remove" => remove(target, path).map(|_| ()),
         "replace" => {
             let new = value()?;
-            let slot = find_mut(target, path).ok_or_else(|| missing("replace", path))?;
-            *slot = new;
-            Ok(())
+            if let Some(slot) = find_mut(target, path) {
+                *slot = new;
+                return Ok(());
+            }
+            // The library of the API server takes the replacement of a missing key as an addition.
+            let (parent, key) = split(path)?;
+            match find_mut(target, parent) {
+                Some(Value::Object(fields)) => {
+                    fields.insert(key, new);
+                    Ok(())
+                }
+                _ => Err(missing("replace", path)),
+            }
         }
         "move" => {
             let taken = remove(target, from()?)?;

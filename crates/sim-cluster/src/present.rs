@@ -1,10 +1,13 @@
 //! How objects are shown to a client: as they are, in the requested version, as metadata only, or as a table.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use object_model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
+use crate::event_forms;
 use crate::resource::ResourceType;
 use crate::store::Stored;
 use crate::table::{self, Included};
@@ -84,7 +87,7 @@ impl Presentation {
     }
 
     pub(crate) fn bookmark(&self, resource: &ResourceType, revision: u64, annotations: Option<Value>) -> Value {
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
         if let (Some(annotations), Some(fields)) = (annotations, metadata.as_object_mut()) {
             fields.insert("annotations".to_owned(), annotations);
         }
@@ -95,46 +98,47 @@ impl Presentation {
         json!({"kind": kind, "apiVersion": api_version, "metadata": metadata})
     }
 
-    pub(crate) fn list(&self, resource: &ResourceType, objects: &[impl AsRef<Stored>], metadata: &Value) -> Value {
+    pub(crate) fn list(&self, resource: &ResourceType, objects: &[Arc<Stored>], metadata: &Value) -> Bytes {
         if self.form == Form::Table {
             let converted: Vec<Value> = objects
                 .iter()
-                .map(|object| {
-                    let json = object.as_ref().json();
-                    in_version(resource, json).unwrap_or_else(|| json.clone())
-                })
+                .map(|object| in_version(resource, object.json()).unwrap_or_else(|| object.json().clone()))
                 .collect();
             let rows: Vec<&Value> = converted.iter().collect();
-            return table::table(resource, &rows, self.included, true, metadata, self.now);
+            let table = table::table(resource, &rows, self.included, true, metadata, self.now);
+            return Bytes::from(table.to_string());
         }
         let (kind, api_version) = match self.form {
             Form::Object => (resource.list_kind.clone(), resource.api_version()),
             Form::Metadata | Form::Table => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         };
-        let items = objects
-            .iter()
-            .map(|object| {
-                let json = object.as_ref().json();
-                match self.form {
-                    Form::Object => list_item(resource, json),
-                    Form::Metadata | Form::Table => metadata_only(json),
+        let (kind, api_version) = (Value::from(kind), Value::from(api_version));
+        let mut out =
+            format!("{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":{metadata},\"items\":[").into_bytes();
+        for (index, object) in objects.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            match self.form {
+                Form::Object => out.extend_from_slice(&list_item(resource, object)),
+                Form::Metadata | Form::Table => {
+                    out.extend_from_slice(metadata_only(object.json()).to_string().as_bytes());
                 }
-            })
-            .collect::<Vec<_>>();
-        json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items})
+            }
+        }
+        out.extend_from_slice(b"]}");
+        Bytes::from(out)
     }
 }
 
 /// Items of built-in lists do not repeat their kind; those of custom lists do.
-fn list_item(resource: &ResourceType, json: &Value) -> Value {
-    let mut item = in_version(resource, json).unwrap_or_else(|| json.clone());
-    if resource.custom.is_none()
-        && let Some(fields) = item.as_object_mut()
-    {
-        fields.remove("kind");
-        fields.remove("apiVersion");
+fn list_item(resource: &ResourceType, object: &Stored) -> Bytes {
+    match in_version(resource, object.json()) {
+        None if resource.custom.is_some() => object.bytes(),
+        None => object.item_bytes(),
+        Some(converted) if resource.custom.is_some() => Bytes::from(converted.to_string()),
+        Some(converted) => Stored::new(converted, object.revision()).item_bytes(),
     }
-    item
 }
 
 /// The object in the version of the resource, or none when it is stored in that version.
@@ -145,6 +149,10 @@ pub(crate) fn in_version(resource: &ResourceType, json: &Value) -> Option<Value>
         return None;
     }
     let mut converted = json.clone();
+    if resource.group == event_forms::GROUP {
+        event_forms::to_newer(&mut converted);
+        return Some(converted);
+    }
     if let Some(fields) = converted.as_object_mut() {
         fields.insert("apiVersion".to_owned(), wanted.into());
     }

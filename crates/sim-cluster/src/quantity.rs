@@ -12,6 +12,17 @@ const DIGITS_MAX: usize = 24;
 
 /// The canonical form of a quantity; none when it is not one.
 pub(crate) fn canonical(text: &str) -> Option<String> {
+    let (nano, format) = read(text)?;
+    let sign = if nano < 0 { "-" } else { "" };
+    Some(format!("{sign}{}", write(nano.abs(), format)))
+}
+
+/// The value in units of 10^-9; none when it is not a quantity.
+pub(crate) fn nano(text: &str) -> Option<i128> {
+    read(text).map(|(nano, _)| nano)
+}
+
+fn read(text: &str) -> Option<(i128, Format)> {
     let text = text.trim();
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -34,8 +45,7 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
         let divisor = 10_i128.checked_pow(u32::try_from(-scale).ok()?)?;
         scaled.checked_add(divisor - 1)? / divisor
     };
-    let sign = if negative && nano != 0 { "-" } else { "" };
-    Some(format!("{sign}{}", write(nano, format)))
+    Some((if negative { -nano } else { nano }, format))
 }
 
 fn read_suffix(suffix: &str) -> Option<(Format, i32, u32)> {

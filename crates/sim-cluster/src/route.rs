@@ -37,34 +37,24 @@ fn percent_decode(text: &str) -> String {
     while let Some(byte) = bytes.next() {
         match byte {
             b'+' => out.push(b' '),
-            b'%' => {
-                let rest = bytes.as_slice_prefix();
-                match rest {
-                    Some(value) => {
-                        out.push(value);
-                        bytes.next();
-                        bytes.next();
-                    }
-                    None => out.push(b'%'),
+            b'%' => match hex_pair(bytes.clone()) {
+                Some(value) => {
+                    out.push(value);
+                    bytes.nth(1);
                 }
-            }
+                None => out.push(b'%'),
+            },
             other => out.push(other),
         }
     }
     String::from_utf8_lossy(&out).into_owned()
 }
 
-trait HexPrefix {
-    fn as_slice_prefix(&self) -> Option<u8>;
-}
-
-impl HexPrefix for std::str::Bytes<'_> {
-    fn as_slice_prefix(&self) -> Option<u8> {
-        let mut ahead = self.clone();
-        let high = (ahead.next()? as char).to_digit(16)?;
-        let low = (ahead.next()? as char).to_digit(16)?;
-        u8::try_from(high * 16 + low).ok()
-    }
+/// The byte that two hexadecimal digits stand for.
+fn hex_pair(mut ahead: std::str::Bytes<'_>) -> Option<u8> {
+    let high = char::from(ahead.next()?).to_digit(16)?;
+    let low = char::from(ahead.next()?).to_digit(16)?;
+    u8::try_from(high * 16 + low).ok()
 }
 
 /// A path below `/api` or `/apis`, taken apart.

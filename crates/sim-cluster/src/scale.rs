@@ -71,10 +71,29 @@ impl Cluster {
         let mut scale = of(&call.resource, current.json());
         match kind {
             PatchKind::Json => patch::json_patch(&mut scale, body)?,
-            // A Scale has no lists: the other kinds of patch come to the same.
-            PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply => patch::merge(&mut scale, body),
+            PatchKind::Apply => return self.apply_scale(call, body),
+            // A Scale has no lists: the two kinds of patch come to the same.
+            PatchKind::Merge | PatchKind::Strategic => patch::merge(&mut scale, body),
         }
         self.set_scale(call, "patch", &current, &scale)
+    }
+
+    /// An apply on a Scale is an apply of the one field of the object that it stands for.
+    fn apply_scale(&mut self, call: &Call, body: &Value) -> Result<Outcome, ApiError> {
+        let resource = &call.resource;
+        let mut partial = json!({
+            "apiVersion": resource.api_version(), "kind": resource.kind, "metadata": {"name": call.name},
+        });
+        for key in ["uid", "resourceVersion"] {
+            let given = body.get("metadata").and_then(|metadata| metadata.get(key)).cloned();
+            if let (Some(given), Some(metadata)) = (given, partial.get_mut("metadata").and_then(Value::as_object_mut)) {
+                metadata.insert(key.to_owned(), given);
+            }
+        }
+        if let Some(replicas) = body.pointer("/spec/replicas") {
+            set_at(&mut partial, &places(resource).wanted, replicas.clone());
+        }
+        self.apply_patch(call, &partial)
     }
 
     fn set_scale(

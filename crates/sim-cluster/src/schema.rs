@@ -217,7 +217,9 @@ fn check_text(text: &str, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         });
     }
     if let Some(min) = bound("minLength").filter(|min| length < *min) {
+        // A text that is too short is not looked at further.
         causes.push(invalid(path, &value, &format!("should be at least {min} chars long")));
+        return;
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && let Ok(matcher) = regex_lite::Regex::new(pattern)
@@ -230,7 +232,7 @@ fn check_text(text: &str, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     {
         let why = format!("must be of type {format}: {value}");
         causes.push(Cause {
-            reason: "FieldValueInvalid",
+            reason: "FieldValueTypeInvalid",
             message: format!("Invalid value: {value}: {path} in body {why}"),
             field: path.to_owned(),
         });
@@ -279,7 +281,7 @@ fn check_list(list: &[Value], value: &Value, schema: &Value, path: &str, causes:
     if let Some(max) = bound("maxItems").filter(|max| length > *max) {
         causes.push(Cause {
             reason: "FieldValueTooMany",
-            message: format!("Too many: {length}: must have at most {max} items"),
+            message: format!("Too many: {length}: must have at most {max} {}", if max == 1 { "item" } else { "items" }),
             field: path.to_owned(),
         });
     }
@@ -323,7 +325,9 @@ fn check_unique(list: &[Value], schema: &Value, path: &str, causes: &mut Vec<Cau
 
 fn check_fields(fields: &Map<String, Value>, value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        if !fields.contains_key(name) {
+        // A null for what may not be null counts as absent where it is required.
+        let is_nullable = schema.pointer(&format!("/properties/{name}")).is_some_and(|schema| flag(schema, "nullable"));
+        if fields.get(name).is_none_or(|value| value.is_null() && !is_nullable) {
             causes.push(Cause {
                 reason: "FieldValueRequired",
                 message: "Required value".to_owned(),
@@ -336,7 +340,7 @@ fn check_fields(fields: &Map<String, Value>, value: &Value, schema: &Value, path
     if let Some(max) = bound("maxProperties").filter(|max| length > *max) {
         causes.push(Cause {
             reason: "FieldValueTooMany",
-            message: format!("Too many: {length}: must have at most {max} items"),
+            message: format!("Too many: {length}: must have at most {max} {}", if max == 1 { "item" } else { "items" }),
             field: path.to_owned(),
         });
     }

@@ -120,15 +120,46 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>, ApiError> {
     parts.iter().map(|part| parse_label(part)).collect()
 }
 
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+/// Takes a value that is a label's.
+fn label_value(key: &str, value: &str) -> Result<String, ApiError> {
+    let value = value.trim();
+    let edge = |letter: char| letter.is_ascii_alphanumeric();
+    let fits = value.is_empty()
+        || (value.len() <= 63
+            && value.starts_with(edge)
+            && value.ends_with(edge)
+            && value.chars().all(|letter| edge(letter) || matches!(letter, '-' | '_' | '.')));
+    if !fits {
+        let message =
+            format!("unable to parse requirement: values[0][{}]: Invalid value: {value:?}: {LABEL_VALUE}", key.trim());
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(value.to_owned())
+}
+
 fn parse_label(part: &str) -> Result<Requirement, ApiError> {
+    for operator in ["==", "!=", "="] {
+        if part.starts_with(operator) {
+            let message = format!("found '{operator}', expected: !, identifier, or 'end of string'");
+            return Err(ApiError::bad_request(message));
+        }
+    }
+    let words: Vec<&str> = part.split_whitespace().collect();
+    if let [_, "in" | "notin", found, ..] = words.as_slice()
+        && !found.starts_with('(')
+    {
+        return Err(ApiError::bad_request(format!("unable to parse requirement: found '{found}' expected: '('")));
+    }
     if let Some(key) = part.strip_prefix('!') {
         return Ok(Requirement::Absent(label_key(part, key)?));
     }
     if let Some((key, value)) = part.split_once("!=") {
-        return Ok(Requirement::NotIn(label_key(part, key)?, vec![value.trim().to_owned()]));
+        return Ok(Requirement::NotIn(label_key(part, key)?, vec![label_value(key, value)?]));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok(Requirement::In(label_key(part, key)?, vec![value.trim().to_owned()]));
+        return Ok(Requirement::In(label_key(part, key)?, vec![label_value(key, value)?]));
     }
     if let Some((head, values)) = part.split_once('(') {
         let Some(values) = values.strip_suffix(')') else { return Err(bad_label(part, "`)` is missing")) };

@@ -14,11 +14,12 @@ pub struct Stored {
     json: Value,
     revision: u64,
     bytes: OnceLock<Bytes>,
+    item_bytes: OnceLock<Bytes>,
 }
 
 impl Stored {
     pub(crate) fn new(json: Value, revision: u64) -> Self {
-        Self { json, revision, bytes: OnceLock::new() }
+        Self { json, revision, bytes: OnceLock::new(), item_bytes: OnceLock::new() }
     }
 
     /// The object.
@@ -34,6 +35,19 @@ impl Stored {
     /// The object serialised; done once.
     pub fn bytes(&self) -> Bytes {
         self.bytes.get_or_init(|| Bytes::from(self.json.to_string())).clone()
+    }
+
+    /// The object serialised without its kind, as items of built-in lists are; done once.
+    pub(crate) fn item_bytes(&self) -> Bytes {
+        let serialise = || {
+            let fields = self.json.as_object().into_iter().flatten();
+            let parts: Vec<String> = fields
+                .filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion"))
+                .map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())))
+                .collect();
+            Bytes::from(format!("{{{}}}", parts.join(",")))
+        };
+        self.item_bytes.get_or_init(serialise).clone()
     }
 
     /// The value at a JSON pointer.

@@ -119,9 +119,9 @@ fn merge_field(
                 Some(merge_key) => merge_items(server.clone(), patch, merge_key, item)?,
                 None => merge_set(server.clone(), patch),
             };
-            if let Some(order) = order {
-                list = reorder(list, &server, order, merge_key);
-            }
+            // Without an order of its own, a patch orders the items that it names.
+            let named: Vec<Value> = patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
+            list = reorder(list, &server, order.unwrap_or(&named), merge_key);
             target.insert(key.to_owned(), Value::Array(list));
         }
         other => {
@@ -147,8 +147,9 @@ fn merge_items(mut list: Vec<Value>, patch: &[Value], key: &str, item_shape: &Sh
     }
     for item in patch {
         let Some(fields) = item.as_object() else { return Err(format!("an item of a list merged by {key} is no map")) };
-        let wanted =
-            fields.get(key).ok_or_else(|| format!("map: {item} does not contain declared merge key: {key}"))?;
+        let wanted = fields
+            .get(key)
+            .ok_or_else(|| format!("map: {} does not contain declared merge key: {key}", go_map(fields)))?;
         if directive(item).as_deref() == Some("delete") {
             list.retain(|have| have.get(key) != Some(wanted));
             continue;
@@ -163,6 +164,23 @@ fn merge_items(mut list: Vec<Value>, patch: &[Value], key: &str, item_shape: &Sh
         }
     }
     Ok(list)
+}
+
+/// Writes a map as Go prints one.
+fn go_map(fields: &Map<String, Value>) -> String {
+    let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+    let entries: Vec<String> = sorted.into_iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
+    format!("map[{}]", entries.join(" "))
+}
+
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => go_map(fields),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Puts the items that an order names in that order, and the others where the server had them.
@@ -225,7 +243,7 @@ mod tests {
             pod["spec"],
             json!({
                 "containers": [
-                    {"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]},
+                    {"name": "a", "image": "1", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]},
                     {"name": "c", "image": "3"},
                 ],
                 "nodeSelector": {"zone": "x"}, "tolerations": [{"key": "u"}],
@@ -242,7 +260,7 @@ mod tests {
                 "containers": [{"name": "c", "image": "1"}],
             },
         }));
-        assert_eq!(pod["metadata"]["finalizers"], json!(["g", "h"]));
+        assert_eq!(pod["metadata"]["finalizers"], json!(["h", "g"]));
         let names: Vec<&Value> = pod["spec"]["containers"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
         assert_eq!(names, ["c", "a", "b"]);
     }

@@ -53,6 +53,9 @@ pub(crate) struct FieldDef {
     pub(crate) retains_keys: bool,
     pub(crate) is_atomic: bool,
     pub(crate) list: ListKind,
+    /// The number in protobuf, and that of the embedded message that holds it; 0 is none.
+    pub(crate) number: u64,
+    pub(crate) outer_number: u64,
 }
 
 /// One struct.
@@ -137,6 +140,8 @@ fn read_field(field: &Value, ids: &BTreeMap<&str, TypeId>) -> FieldDef {
         retains_keys: strategies.contains(&"retainKeys"),
         is_atomic: flag("a"),
         list,
+        number: field.get("n").and_then(Value::as_u64).unwrap_or(0),
+        outer_number: field.get("u").and_then(Value::as_u64).unwrap_or(0),
     }
 }
 

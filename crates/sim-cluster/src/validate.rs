@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::Cause;
 use crate::resource::ResourceType;
-use crate::schema;
+use crate::{quantity, schema};
 
 /// What is wrong with a new object.
 pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
@@ -17,7 +17,10 @@ pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
         "Pod" => pod_spec(object.get("spec"), "spec", &mut causes),
         "Job" => job(object, &mut causes),
         "Service" => service(object, &mut causes),
-        "ConfigMap" | "Secret" => data_keys(object, &mut causes),
+        "ConfigMap" => data_keys(object, &mut causes),
+        "Secret" => secret(object, &mut causes),
+        "Event" => event(resource, object, &mut causes),
+        "Lease" => lease(object, &mut causes),
         "CustomResourceDefinition" => definition(object, &mut causes),
         "RoleBinding" | "ClusterRoleBinding" => binding(object, &mut causes),
         _ => {}
@@ -46,8 +49,13 @@ pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &V
         let (before, after) = (old.pointer(pointer), new.pointer(pointer));
         if before != after {
             let field = pointer.trim_start_matches('/').replace('/', ".");
-            let detail = if *pointer == "/roleRef" { "cannot change roleRef" } else { "field is immutable" };
-            causes.push(Cause::invalid(field, after.unwrap_or(&Value::Null), detail));
+            if *pointer == "/roleRef" {
+                // The message shows the object inside the server, whose fields have Go's names.
+                let shown = json!({"APIGroup": after.map(|role| text(role, "apiGroup")), "Kind": after.map(|role| text(role, "kind")), "Name": after.map(|role| text(role, "name"))});
+                causes.push(Cause::invalid(field, &shown, "cannot change roleRef"));
+                continue;
+            }
+            causes.push(Cause::invalid(field, after.unwrap_or(&Value::Null), "field is immutable"));
         }
     }
     if old.get("immutable") == Some(&json!(true)) && matches!(resource.kind.as_str(), "ConfigMap" | "Secret") {
@@ -58,6 +66,15 @@ pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &V
             if old.get(key) != new.get(key) {
                 causes.push(Cause::forbidden(key, "field is immutable when `immutable` is set"));
             }
+        }
+    }
+    if resource.storage.as_ref() == "services" {
+        let address = |object: &Value| object.pointer("/spec/clusterIP").and_then(Value::as_str).map(str::to_owned);
+        if let (Some(before), Some(after)) = (address(old), address(new))
+            && before != after
+            && !before.is_empty()
+        {
+            causes.push(Cause::invalid("spec.clusterIPs[0]", &json!([after]), "may not change once set"));
         }
     }
     if resource.storage.as_ref() == "pods" {
@@ -84,7 +101,14 @@ fn workload(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
     let selector = spec.and_then(|spec| spec.get("selector")).filter(|selector| !selector.is_null());
     let labels = spec.and_then(|spec| spec.pointer("/template/metadata/labels"));
     match selector {
-        None => causes.push(Cause::required("spec.selector", "")),
+        None => {
+            causes.push(Cause::required("spec.selector", ""));
+            causes.push(Cause::invalid(
+                "spec.template.metadata.labels",
+                labels.unwrap_or(&json!({})),
+                "`selector` does not match template `labels`",
+            ));
+        }
         Some(selector) if selector.as_object().is_some_and(serde_json::Map::is_empty) => {
             let kind = resource.kind.to_lowercase();
             causes.push(Cause::invalid("spec.selector", selector, &format!("empty selector is invalid for {kind}")));
@@ -159,6 +183,8 @@ fn pod_spec(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
             let name = text(container, "name");
             if name.is_empty() {
                 causes.push(Cause::required(format!("{at}.name"), ""));
+            } else if !is_label(name) {
+                causes.push(Cause::invalid(format!("{at}.name"), &json!(name), LABEL));
             } else if names.contains(&name) {
                 causes.push(Cause {
                     reason: "FieldValueDuplicate",
@@ -181,6 +207,12 @@ fn pod_spec(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
                 }
             }
             container_ports(container, &at, causes);
+            let policy = text(container, "imagePullPolicy");
+            if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
+                let supported = ["Always", "IfNotPresent", "Never"].map(str::to_owned);
+                causes.push(Cause::unsupported(format!("{at}.imagePullPolicy"), &json!(policy), &supported));
+            }
+            container_resources(container, &at, causes);
         }
     }
 }
@@ -193,6 +225,21 @@ fn container_ports(container: &Value, at: &str, causes: &mut Vec<Cause>) {
         } else if !(1..=65_535).contains(&number) {
             let detail = "must be between 1 and 65535, inclusive";
             causes.push(Cause::invalid(format!("{at}.ports[{index}].containerPort"), &json!(number), detail));
+        }
+    }
+}
+
+/// What is asked for fits under the limit.
+fn container_resources(container: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let resources = container.get("resources").unwrap_or(&Value::Null);
+    let asked = resources.get("requests").and_then(Value::as_object);
+    for (name, request) in asked.into_iter().flatten() {
+        let limit = resources.get("limits").and_then(|limits| limits.get(name)).and_then(Value::as_str);
+        let number = |text: Option<&str>| text.and_then(quantity::nano);
+        let (Some(limit), Some(asked), Some(most)) = (limit, number(request.as_str()), number(limit)) else { continue };
+        if asked > most {
+            let detail = format!("must be less than or equal to {name} limit of {limit}");
+            causes.push(Cause::invalid(format!("{at}.resources.requests"), request, &detail));
         }
     }
 }
@@ -222,6 +269,47 @@ fn pod_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Keys of data, and what a type promises to hold.
+fn secret(object: &Value, causes: &mut Vec<Cause>) {
+    data_keys(object, causes);
+    if text(object, "type") == "kubernetes.io/tls" {
+        for key in ["tls.crt", "tls.key"] {
+            if object.get("data").and_then(|data| data.get(key)).is_none() {
+                causes.push(Cause::required(format!("data[{key}]"), ""));
+            }
+        }
+    }
+}
+
+/// An Event lies in the namespace of what it is about; the newer API asks for its time.
+fn event(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
+    let about = ["/involvedObject/namespace", "/regarding/namespace"].into_iter().find_map(|path| object.pointer(path));
+    let own = object.pointer("/metadata/namespace");
+    if let (Some(about), Some(own)) = (about.and_then(Value::as_str), own.and_then(Value::as_str))
+        && about != own
+        && !(about.is_empty() && own == "default")
+    {
+        causes.push(Cause::invalid("involvedObject.namespace", &json!(about), "does not match event.namespace"));
+    }
+    if resource.group == "events.k8s.io" && object.get("eventTime").is_none_or(Value::is_null) {
+        causes.push(Cause::required("eventTime", ""));
+    }
+}
+
+fn lease(object: &Value, causes: &mut Vec<Cause>) {
+    let seconds = object.pointer("/spec/leaseDurationSeconds");
+    if let Some(seconds) = seconds.filter(|seconds| seconds.as_i64().is_some_and(|seconds| seconds <= 0)) {
+        causes.push(Cause::invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+    }
+}
+
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+
+fn is_label(name: &str) -> bool {
+    let letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    name.starts_with(letter) && name.ends_with(letter) && name.chars().all(|one| letter(one) || one == '-')
+}
+
 fn job(object: &Value, causes: &mut Vec<Cause>) {
     let pod = object.pointer("/spec/template/spec");
     pod_spec(pod, "spec.template.spec", causes);
@@ -248,6 +336,19 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
         if !(1..=65_535).contains(&number) {
             let detail = "must be between 1 and 65535, inclusive";
             causes.push(Cause::invalid(format!("spec.ports[{index}].port"), &json!(number), detail));
+        }
+        let target = port.get("targetPort").and_then(Value::as_i64);
+        if let Some(target) = target.filter(|target| !(1..=65_535).contains(target)) {
+            let detail = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("spec.ports[{index}].targetPort"), &json!(target), detail));
+        }
+        let name = text(port, "name");
+        if !name.is_empty() && ports.iter().take(index).any(|other| text(other, "name") == name) {
+            causes.push(Cause {
+                reason: "FieldValueDuplicate",
+                message: format!("Duplicate value: {name:?}"),
+                field: format!("spec.ports[{index}].name"),
+            });
         }
         if ports.len() > 1 && text(port, "name").is_empty() {
             causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
@@ -301,7 +402,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     for (index, version) in versions.iter().enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
             let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(field, "schemas are required"));
+            causes.push(Cause::required(field, ""));
         }
     }
 }

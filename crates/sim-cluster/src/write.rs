@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Write};
 use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
 use crate::resource::ResourceType;
-use crate::store::{Change, Stored};
+use crate::store::Stored;
 use crate::{decode, meta, patch, present, strategic, types, validate};
 
 const PATCHES_OF_CUSTOM: &[&str] = &[
@@ -196,10 +196,16 @@ impl Cluster {
     /// Creates an object whose body is decoded and whose managed fields are set.
     fn create_decoded(&mut self, call: &Call, verb: &'static str, mut object: Value) -> Result<Outcome, ApiError> {
         let resource = call.resource.clone();
-        self.check_namespace(call)?;
+        let given = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        self.check_namespace(call, given)?;
+        self.check_definition(&resource)?;
         let fields = metadata_mut(&mut object)?;
         if fields.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            // An apply that makes its object is no such create: there the version is just left out.
+            if verb == "create" {
+                return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
+            }
+            fields.remove("resourceVersion");
         }
         let mut name = text_of(fields, "name");
         let prefix = text_of(fields, "generateName");
@@ -228,7 +234,11 @@ impl Cluster {
             return Err(ApiError::invalid(&resource.group, &resource.kind, &name, &causes));
         }
         if self.get(&resource.storage, &call.namespace, &name).is_some() {
-            return Err(ApiError::already_exists(&resource, &name));
+            let mut error = ApiError::already_exists(&resource, &name);
+            if self.get(&resource.storage, &call.namespace, &name).is_some_and(|stored| stored.is_deleting()) {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         self.allocate(&resource, &mut object, call.options.is_dry_run)?;
         let named = Call { name, ..call.clone() };
@@ -303,9 +313,14 @@ impl Cluster {
                 let Some(id) = types::of_kind(&call.resource.api_version(), &call.resource.kind) else {
                     return Err(ApiError::unsupported_media(PATCHES_OF_CUSTOM));
                 };
-                strategic::merge(&mut patched, body, id)
-                    .map_err(|problem| ApiError::bad_request(format!("invalid strategic merge patch: {problem}")))?;
+                strategic::merge(&mut patched, body, id).map_err(|problem| ApiError::new(500, "", problem))?;
             }
+        }
+        if patched.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                call.name
+            )));
         }
         let mut warnings = Vec::new();
         let patched = accept_body(call, patched)?;
@@ -315,7 +330,7 @@ impl Cluster {
         self.replace(call, "patch", &current, patched).map(|outcome| outcome.warned(warnings))
     }
 
-    fn apply_patch(&mut self, call: &Call, body: &Value) -> Result<Outcome, ApiError> {
+    pub(crate) fn apply_patch(&mut self, call: &Call, body: &Value) -> Result<Outcome, ApiError> {
         let resource = call.resource.clone();
         if body.pointer("/metadata/managedFields").is_some_and(|list| !list.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -447,7 +462,7 @@ impl Cluster {
     }
 
     /// The namespace must exist, and must not be going away when something is to be created in it.
-    fn check_namespace(&self, call: &Call) -> Result<(), ApiError> {
+    fn check_namespace(&self, call: &Call, name: &str) -> Result<(), ApiError> {
         if !call.resource.namespaced {
             return Ok(());
         }
@@ -460,31 +475,11 @@ impl Cluster {
         }
         let why =
             format!("unable to create new content in namespace {} because it is being terminated", call.namespace);
-        Err(ApiError::forbidden(&call.resource, &call.name, &why).with_causes(json!([{
+        Err(ApiError::forbidden(&call.resource, name, &why).with_causes(json!([{
             "reason": "NamespaceTerminating",
             "message": format!("namespace {} is being terminated", call.namespace),
             "field": "metadata.namespace",
         }])))
-    }
-
-    /// What follows from a stored change before anything else happens: new resources are served.
-    pub(crate) fn follow_up(&mut self, call: &Call, change: &Change) {
-        if call.resource.storage.as_ref() != "customresourcedefinitions.apiextensions.k8s.io" {
-            return;
-        }
-        match &change.after {
-            Some(after) => {
-                let crd = after.json().clone();
-                self.serve_custom_resources(&crd);
-                let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
-                if conditions.is_none_or(Vec::is_empty) {
-                    let mut established = crd;
-                    self.establish(&mut established);
-                    self.commit(call, "update", Write::Put(established));
-                }
-            }
-            None => self.stop_serving(&change.name),
-        }
     }
 }
 
@@ -550,7 +545,11 @@ fn check_apply_kind(call: &Call, body: &Value) -> Result<(), ApiError> {
     }
     if text("kind") != resource.kind || text("apiVersion") != resource.api_version() {
         let kind = text("kind");
-        return Err(ApiError::bad_request(format!("invalid object type: {}, Kind={kind}", text("apiVersion"))));
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {}{}, Kind={kind}",
+            if text("apiVersion").contains('/') { "" } else { "/" },
+            text("apiVersion")
+        )));
     }
     Ok(())
 }
@@ -614,8 +613,14 @@ fn check_version(call: &Call, verb: &str, current: &Stored, new: &Value) -> Resu
 
 fn check_delete_preconditions(call: &Call, current: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
     let refuse = |why: String| {
-        let message = format!("Operation cannot be fulfilled on  \"{}\": {why}", call.name);
-        Err(ApiError::new(409, "Conflict", message).with_details(json!({"name": call.name})))
+        // The API server says the kind here, where it says the resource elsewhere.
+        let kind = &call.resource.kind;
+        let message = format!("Operation cannot be fulfilled on {kind} \"{}\": {why}", call.name);
+        let mut details = json!({"name": call.name, "kind": kind});
+        if let (false, Some(fields)) = (call.resource.group.is_empty(), details.as_object_mut()) {
+            fields.insert("group".to_owned(), json!(call.resource.group));
+        }
+        Err(ApiError::new(409, "Conflict", message).with_details(details))
     };
     let (uid, have) = (current.uid(), current.revision().to_string());
     if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {

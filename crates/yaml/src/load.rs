@@ -14,6 +14,8 @@ use crate::limits::Limits;
 
 use build::{Builder, Mark};
 
+pub use scalar::json_number;
+
 /// Parses all documents of a text with the default [`Limits`].
 ///
 /// # Errors

@@ -41,7 +41,9 @@ pub(crate) async fn wait(reach: &Reach, args: &Wait) -> Result<(), Failure> {
                 && object.str_at("/status/observedGeneration") == Some(&object.generation().to_string());
         }
         let conditions = object.list_at("/status/conditions");
-        conditions.iter().any(|item| item.get("type") == Some(&json!("Ready")) && item.get("status") == Some(&json!("True")))
+        conditions
+            .iter()
+            .any(|item| item.get("type") == Some(&json!("Ready")) && item.get("status") == Some(&json!("True")))
             && object.int_at("/status/observedGeneration") == Some(object.generation())
     });
     match found.await {
@@ -49,9 +51,8 @@ pub(crate) async fn wait(reach: &Reach, args: &Wait) -> Result<(), Failure> {
             line(&format!("{}/{name} is healthy", named.kind.to_lowercase()));
             Ok(())
         }
-        Err(error @ PeopleError::TimedOut { .. }) => {
-            Err(Failure::waited(error.to_string()).hint(format!("sluice get {} -o wide tells what it waits for", args.target)))
-        }
+        Err(error @ PeopleError::TimedOut { .. }) => Err(Failure::waited(error.to_string())
+            .hint(format!("sluice get {} -o wide tells what it waits for", args.target))),
         Err(error) => Err(error.into()),
     }
 }

@@ -39,7 +39,10 @@ async fn find(cluster: &Cluster, named: &Named, name: Option<&str>, everywhere: 
         return Ok(list(&cluster.client, &named.api_version, named.kind, namespace).await?);
     };
     let found = get(&cluster.client, &named.api_version, named.kind, namespace, name).await?;
-    let missing = || Failure::new(format!("{} {name} does not exist{}", named.kind, place(namespace))).hint("-n names another namespace");
+    let missing = || {
+        Failure::new(format!("{} {name} does not exist{}", named.kind, place(namespace)))
+            .hint("-n names another namespace")
+    };
     Ok(vec![found.ok_or_else(missing)?])
 }
 
@@ -124,7 +127,9 @@ fn cell(object: &Object, path: &str) -> String {
         ("!", kind) => condition(kind, "message"),
         _ => match object.pointer(path) {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) if path.ends_with("/commit") || path.ends_with("/pushed") => text.chars().take(8).collect(),
+            Some(Value::String(text)) if path.ends_with("/commit") || path.ends_with("/pushed") => {
+                text.chars().take(8).collect()
+            }
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         },

@@ -32,7 +32,8 @@ fn read(root: &Path) -> Result<MemoryFiles, Failure> {
     let mut folders = vec![root.to_path_buf()];
     let mut count = 0;
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+        let entries =
+            std::fs::read_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         for entry in entries {
             let path = entry?.path();
             // Links are not followed: a source is what lies in its folder.

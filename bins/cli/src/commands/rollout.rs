@@ -27,7 +27,8 @@ pub(crate) async fn promote(reach: &Reach, args: &Promote) -> Result<(), Failure
         return Ok(());
     }
     let rollout = get(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, &name).await?;
-    let rollout = rollout.ok_or_else(|| Failure::new(format!("Rollout {}/{name} does not exist", cluster.namespace)))?;
+    let rollout =
+        rollout.ok_or_else(|| Failure::new(format!("Rollout {}/{name} does not exist", cluster.namespace)))?;
     if rollout.bool_at("/spec/paused") == Some(true) {
         patch(&cluster, &name, "", &json!({"spec": {"paused": false}})).await?;
     }
@@ -42,15 +43,25 @@ pub(crate) async fn promote(reach: &Reach, args: &Promote) -> Result<(), Failure
 }
 
 /// One object, one operation: its name says what it moves, so that asking twice is asking once.
-async fn promote_version(cluster: &Cluster, from: &str, to: &str, pipeline: &str, args: &Promote) -> Result<(), Failure> {
-    let existing = scenario::setting::list(&cluster.client, "sluice.dev/v1alpha1", "Promotion", &cluster.namespace).await?;
+async fn promote_version(
+    cluster: &Cluster,
+    from: &str,
+    to: &str,
+    pipeline: &str,
+    args: &Promote,
+) -> Result<(), Failure> {
+    let existing =
+        scenario::setting::list(&cluster.client, "sluice.dev/v1alpha1", "Promotion", &cluster.namespace).await?;
     let stem = format!("{pipeline}-{from}-to-{to}");
-    let number = (1..).find(|number| !existing.iter().any(|object| object.name() == format!("{stem}-{number}"))).unwrap_or(1);
+    let number =
+        (1..).find(|number| !existing.iter().any(|object| object.name() == format!("{stem}-{number}"))).unwrap_or(1);
     let open = existing.iter().find(|object| {
-        object.name().starts_with(&stem) && !matches!(object.str_at("/status/phase"), Some("Succeeded" | "Failed" | "Superseded"))
+        object.name().starts_with(&stem)
+            && !matches!(object.str_at("/status/phase"), Some("Succeeded" | "Failed" | "Superseded"))
     });
     if let Some(open) = open {
-        return Err(Failure::new(format!("promotion/{} is still under way", open.name())).hint(format!("sluice get promotion/{}", open.name())));
+        return Err(Failure::new(format!("promotion/{} is still under way", open.name()))
+            .hint(format!("sluice get promotion/{}", open.name())));
     }
     let name = format!("{stem}-{number}");
     let object = object_model::Object::parse(json!({

@@ -12,7 +12,8 @@ use crate::output::{Failure, line};
 /// Serves until Ctrl-C.
 pub(crate) async fn run(args: &Sim) -> Result<(), Failure> {
     if !args.listen.ip().is_loopback() {
-        return Err(Failure::usage(format!("{} is not loopback", args.listen)).hint("the embedded cluster has no authentication"));
+        return Err(Failure::usage(format!("{} is not loopback", args.listen))
+            .hint("the embedded cluster has no authentication"));
     }
     let mut cluster = Cluster::new(Settings { seed: args.seed, start: Clock::Wall.now(), ..Settings::default() });
     cluster.set_now(Clock::Wall.now());

@@ -16,9 +16,15 @@ pub(crate) async fn run(reach: &Reach, args: &Target) -> Result<(), Failure> {
     }
     let cluster = connect(reach).await?;
     let config = get(&cluster.client, &named.api_version, named.kind, &cluster.namespace, &name).await?;
-    let config = config.ok_or_else(|| Failure::new(format!("GitOpsConfig {}/{name} does not exist", cluster.namespace)))?;
+    let config =
+        config.ok_or_else(|| Failure::new(format!("GitOpsConfig {}/{name} does not exist", cluster.namespace)))?;
     let text = |pointer: &str| config.str_at(pointer).unwrap_or("-").to_owned();
-    let mut out = format!("GitOpsConfig {}/{name}  {}  {}\n", cluster.namespace, text("/status/health/status"), text("/status/source/commit"));
+    let mut out = format!(
+        "GitOpsConfig {}/{name}  {}  {}\n",
+        cluster.namespace,
+        text("/status/health/status"),
+        text("/status/source/commit")
+    );
     let chunks = list(&cluster.client, "sluice.dev/v1alpha1", "Inventory", &cluster.namespace).await?;
     let ours = chunks.iter().filter(|chunk| chunk.controller().map(|owner| owner.uid) == config.uid());
     let entries: Vec<Value> = ours.flat_map(|chunk| chunk.list_at("/spec/entries").to_vec()).collect();
@@ -35,9 +41,9 @@ pub(crate) async fn run(reach: &Reach, args: &Target) -> Result<(), Failure> {
 
 fn health(live: Option<&Object>) -> String {
     let Some(live) = live else { return "Missing".to_owned() };
-    match reconcile_core::assess(live) {
-        Some((status, message)) if message.is_empty() => status,
-        Some((status, message)) => format!("{status}: {message}"),
+    match diff_engine::assess(live) {
+        Some(health) if health.message.is_empty() => health.status.to_string(),
+        Some(health) => format!("{}: {}", health.status, health.message),
         None => "-".to_owned(),
     }
 }

@@ -1,6 +1,11 @@
 //! The promises of the crate, seen from outside.
 
+mod example;
+mod handlebars;
+mod hostile;
+mod jsonnet;
 mod plain;
+mod recorded;
 
 use manifest_render::{Budget, MemoryFiles, RenderError, Rendered, Source, render};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_model::Timestamp;
 use reconcile_runtime::{Clock, Runtime};
 use serde_json::Value;
-use sim_cluster::{Cluster, DeleteOptions, Effect, Handle};
+use sim_cluster::{Cluster, DeleteOptions, Handle};
 
 /// The cluster and where its time begins.
 pub(crate) struct World {
@@ -73,15 +73,15 @@ impl World {
     pub(crate) fn writes(&self) -> Vec<String> {
         let wrote = |verb: &str| !matches!(verb, "get" | "list" | "watch");
         self.handle.with(|cluster| {
-            let log = cluster.requests().filter(|entry| wrote(&entry.verb));
+            let log = cluster.requests().filter(|entry| wrote(entry.verb));
             log.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.name)).collect()
         })
     }
 
-    /// The writes that changed something.
-    pub(crate) fn changes(&self) -> Vec<String> {
+    /// All requests since they were last forgotten but those of watches, as `verb resource/name`.
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.handle.with(|cluster| {
-            let log = cluster.requests().filter(|entry| entry.effect != Effect::None);
+            let log = cluster.requests().filter(|entry| entry.verb != "watch");
             log.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.name)).collect()
         })
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 mod cluster;
+mod drive;
 mod git;
 mod nginx;
 mod record;
+mod server;

@@ -29,15 +29,16 @@ fn row(name: &str, minute: i64, digest: &str) -> RecordRow {
 }
 
 async fn check(record: &dyn Record) {
-    let rows = vec![row("web", 1, "a"), row("web", 5, "b"), row("db", 3, "x")];
+    let (early, late) = (row("web", 1, "a"), row("web", 5, "b"));
+    let rows = vec![early.clone(), late.clone(), row("db", 3, "x")];
     assert_eq!(record.append(rows.clone()).await, Ok(3));
     assert_eq!(record.append(rows.clone()).await, Ok(0), "the same fact twice is one row");
     assert!(record.is_recorded("actual/web/5") && !record.is_recorded("actual/web/6"));
     let digests = |rows: Vec<RecordRow>| rows.into_iter().map(|row| row.digest).collect::<Vec<_>>();
     assert_eq!(digests(record.at(RecordFilter::default(), at(4)).await.unwrap()), ["x", "a"]);
     assert_eq!(digests(record.at(RecordFilter::default(), at(5)).await.unwrap()), ["x", "b"]);
-    let filter = RecordFilter { object: Some(rows[0].object.clone()), ..RecordFilter::default() };
-    assert_eq!(record.log(filter.clone()).await.unwrap(), [rows[1].clone(), rows[0].clone()]);
+    let filter = RecordFilter { object: Some(early.object.clone()), ..RecordFilter::default() };
+    assert_eq!(record.log(filter.clone()).await.unwrap(), [late, early]);
     let filter = RecordFilter { limit: Some(2), namespace: Some("qa".to_owned()), ..RecordFilter::default() };
     assert_eq!(digests(record.log(filter).await.unwrap()), ["b", "x"]);
     let elsewhere = RecordFilter { namespace: Some("prod".to_owned()), ..RecordFilter::default() };

@@ -79,6 +79,67 @@ pub async fn play(setting: &Setting, tell: &mut dyn FnMut(Progress)) -> Result<V
     Ok(stage.checks)
 }
 
+/// Plays what comes before the first change: a cluster with roles and environments in which v1 is delivered.
+///
+/// # Errors
+/// When something could not be done or did not come true in time.
+pub async fn begin(setting: &Setting, tell: &mut dyn FnMut(Progress)) -> Result<Vec<Check>, DemoError> {
+    let mut stage = Play { setting, tell, checks: Vec::new(), limit: Duration::from_secs(120) };
+    stage.prepare().await?;
+    stage.deliver().await?;
+    Ok(stage.checks)
+}
+
+/// What a person changes with one commit to qa.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageCommit<'a> {
+    /// Tag of the new image.
+    pub tag: &'a str,
+    /// First line.
+    pub subject: &'a str,
+    /// Author as `NAME <EMAIL>`.
+    pub author: &'a str,
+    /// Number of the build.
+    pub build: &'a str,
+}
+
+/// Commits a new image for qa, with other files in the same commit, and returns the id.
+///
+/// # Errors
+/// When the commit can't be made.
+pub fn commit_image(
+    setting: &Setting,
+    commit: &ImageCommit<'_>,
+    others: &[(String, Option<Vec<u8>>)],
+) -> Result<String, DemoError> {
+    let path = "environments/qa/guestbook/frontend.yaml";
+    let now = read(setting, path);
+    let line = image_line(&now).unwrap_or_default();
+    let old = line
+        .split(&format!("{IMAGE}:"))
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .unwrap_or_default()
+        .to_owned();
+    let text = now.replace(&format!("{IMAGE}:{old}"), &format!("{IMAGE}:{}", commit.tag));
+    let mut files = vec![(path.to_owned(), Some(text.into_bytes()))];
+    files.extend(others.iter().cloned());
+    let source = format!("https://git.example.com/acme/frontend.git@{}{}", commit.build, "0".repeat(37));
+    let link = format!("https://ci.example.com/builds/{}", commit.build);
+    let trailers = [("Sluice-Build", link.as_str()), ("Sluice-Source", source.as_str())];
+    let change = Change { subject: commit.subject, author: commit.author, trailers: &trailers, files };
+    let id = setting.fleet.commit(&change, setting.now())?;
+    setting.announce_push();
+    Ok(id)
+}
+
+/// The Promotion of the fourth act.
+pub const PROMOTION_MANIFEST: &str = include_str!("../../../../fixtures/demo/cluster/promotion.yaml");
+
+fn read(setting: &Setting, path: &str) -> String {
+    setting.fleet.read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
 struct Play<'a> {
     setting: &'a Setting,
     tell: &'a mut dyn FnMut(Progress),
@@ -186,7 +247,11 @@ impl Play<'_> {
         self.act(2, "a commit sets v2, and it becomes stable step by step under live traffic");
         // Until the first pods are there nobody can answer; from here on every request counts.
         self.setting.with_traffic(sim_traffic::Traffic::reset_report);
-        let commit = self.set_image("v2", "Frontend v2", "Ann Author <ann@example.com>", "412", &[])?;
+        let commit = commit_image(
+            self.setting,
+            &ImageCommit { tag: "v2", subject: "Frontend v2", author: "Ann Author <ann@example.com>", build: "412" },
+            &[],
+        )?;
         self.told(format!("commit {} by Ann Author: Frontend v2", short(&commit)));
         self.wait(CONFIG, "qa", "guestbook", "qa has v2", |config| {
             config.str_at("/status/lastHealthy/commit") == Some(&commit)
@@ -204,13 +269,13 @@ impl Play<'_> {
         self.act(3, "a commit sets v3, which fails one request in ten: it goes back in the cluster and in Git");
         let runbook = "# Runbook\n\nWho is on call finds the dashboards under /grafana, the alerts under /alerts.\n";
         let other = [("docs/runbook.md".to_owned(), Some(runbook.as_bytes().to_vec()))];
-        let bad = self.set_image(
-            "v3",
-            "Frontend v3, and where the alerts are",
-            "Bob Builder <bob@example.com>",
-            "413",
-            &other,
-        )?;
+        let commit = ImageCommit {
+            tag: "v3",
+            subject: "Frontend v3, and where the alerts are",
+            author: "Bob Builder <bob@example.com>",
+            build: "413",
+        };
+        let bad = commit_image(self.setting, &commit, &other)?;
         self.told(format!("commit {} by Bob Builder: Frontend v3, and where the alerts are", short(&bad)));
         let rollback = format!("guestbook-rollback-{}", bad.get(..12).unwrap_or(&bad));
         let promotion = self
@@ -249,7 +314,7 @@ impl Play<'_> {
     async fn promote(&mut self) -> Result<(), DemoError> {
         self.act(4, "a Promotion takes v2 from qa to e2e by a commit that edits one image");
         let before = self.file("environments/e2e/guestbook/frontend.yaml");
-        apply_documents(&self.setting.people, include_str!("../../../../fixtures/demo/cluster/promotion.yaml")).await?;
+        apply_documents(&self.setting.people, PROMOTION_MANIFEST).await?;
         let promotion = self
             .wait(PROMOTION, "platform", "frontend-to-e2e", "v2 is healthy in e2e", |promotion| {
                 matches!(promotion.str_at("/status/phase"), Some("Succeeded" | "Failed" | "Superseded"))
@@ -297,35 +362,7 @@ impl Play<'_> {
     }
 
     fn file(&self, path: &str) -> String {
-        self.setting.fleet.read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    }
-
-    fn set_image(
-        &self,
-        tag: &str,
-        subject: &str,
-        author: &str,
-        build: &str,
-        others: &[(String, Option<Vec<u8>>)],
-    ) -> Result<String, DemoError> {
-        let path = "environments/qa/guestbook/frontend.yaml";
-        let now = self.file(path);
-        let line = image_line(&now).unwrap_or_default();
-        let old = line
-            .split(&format!("{IMAGE}:"))
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next())
-            .unwrap_or_default()
-            .to_owned();
-        let text = now.replace(&format!("{IMAGE}:{old}"), &format!("{IMAGE}:{tag}"));
-        let mut files = vec![(path.to_owned(), Some(text.into_bytes()))];
-        files.extend(others.iter().cloned());
-        let source = format!("https://git.example.com/acme/frontend.git@{build}{}", "0".repeat(37));
-        let link = format!("https://ci.example.com/builds/{build}");
-        let trailers = [("Sluice-Build", link.as_str()), ("Sluice-Source", source.as_str())];
-        let commit = self.setting.fleet.commit(&Change { subject, author, trailers: &trailers, files }, self.now())?;
-        self.setting.announce_push();
-        Ok(commit)
+        read(self.setting, path)
     }
 
     async fn check_image(&mut self, namespace: &str, tag: &str) -> Result<(), DemoError> {

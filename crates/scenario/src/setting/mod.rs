@@ -9,6 +9,7 @@ mod install;
 mod metrics;
 mod operator;
 mod people;
+mod probe;
 
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, roles};
@@ -46,6 +47,9 @@ const ROUTING_KINDS: [(&str, &str); 4] = [
 /// How often a state is read until it holds still.
 const READS_MAX: usize = 3;
 
+/// Hears of a Git push or a record write, as `push before`, `push after`, `record before`, `record after`.
+pub type Probe = Arc<dyn Fn(&'static str) + Send + Sync>;
+
 /// Where the cluster is.
 #[derive(Clone)]
 pub enum Ground {
@@ -74,6 +78,8 @@ pub struct Setting {
     pub clock: Clock,
     /// Address of the Prometheus API over the counters, when it is served.
     pub prometheus: Option<String>,
+    /// Is told right before and right after each effect of the operator that is no request to the cluster.
+    pub probe: Option<Probe>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -94,6 +100,7 @@ impl Setting {
             record: Arc::new(record.clone()),
             clock: Clock::starting_at(epoch),
             prometheus: None,
+            probe: None,
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -121,6 +128,7 @@ impl Setting {
             record,
             clock: Clock::Wall,
             prometheus: None,
+            probe: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -146,6 +154,7 @@ impl Setting {
             record,
             clock: Clock::Wall,
             prometheus: None,
+            probe: None,
             memory: None,
             operators: Arc::default(),
         })

@@ -4,10 +4,11 @@ use std::sync::{Arc, PoisonError};
 
 use reconcile_runtime::{
     ApiClient, Blocking, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, InProcess, MemoryRemotes,
-    Options, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
+    Options, Record, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
 };
 
 use super::Setting;
+use super::probe::{ProbedGit, ProbedRecord};
 
 /// What an operator is started with besides its world.
 #[derive(Debug, Clone, Default)]
@@ -54,14 +55,21 @@ impl Setting {
         };
         let builder = Runtime::builder(self.operator.clone())
             .clock(self.clock)
-            .record(self.record.clone())
-            .git(Arc::new(git))
+            .record(self.operator_record())
+            .git(Arc::new(ProbedGit { inner: git, probe: self.probe.clone() }))
             .sender(self.sender())
             .options(options.runtime.clone());
         let runtime = with_domains(builder, &settings).build();
         // An operator that is gone hears nothing; only the newest is kept.
         *self.operators.lock().unwrap_or_else(PoisonError::into_inner) = vec![runtime.handle()];
         runtime
+    }
+
+    fn operator_record(&self) -> Arc<dyn Record> {
+        match &self.probe {
+            Some(probe) => Arc::new(ProbedRecord { inner: self.record.clone(), probe: probe.clone() }),
+            None => self.record.clone(),
+        }
     }
 
     fn sender(&self) -> Arc<dyn Sender> {

@@ -124,7 +124,7 @@ pub async fn get(
     };
     match send(client, Request::get(format!("{path}/{name}")).body(Vec::new()), &format!("get {kind} {name}")).await {
         Ok(value) => Ok(Object::from_json(value).ok()),
-        Err(PeopleError::Request { message, .. }) if message.contains("not found") => Ok(None),
+        Err(PeopleError::Request { message, .. }) if is_absent(&message) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -212,7 +212,7 @@ async fn resource_path(
     let unknown = || PeopleError::UnknownKind(format!("{api_version}/{kind}"));
     let found = match send(client, Request::get(&base).body(Vec::new()), &base).await {
         Ok(found) => found,
-        Err(PeopleError::Request { .. }) => return Err(unknown()),
+        Err(PeopleError::Request { message, .. }) if is_absent(&message) => return Err(unknown()),
         Err(error) => return Err(error),
     };
     let resources = found.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -228,6 +228,11 @@ async fn resource_path(
     } else {
         format!("{base}/{plural}")
     })
+}
+
+/// Whether the cluster answered that there is no such thing, in the words for objects, for paths and for kinds.
+fn is_absent(message: &str) -> bool {
+    message.contains("not found") || message.contains("could not find the requested resource")
 }
 
 async fn send(

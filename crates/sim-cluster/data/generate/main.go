@@ -9,15 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
-	"sigs.k8s.io/structured-merge-diff/v6/typed"
 	smd "sigs.k8s.io/structured-merge-diff/v6/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 )
 
 var kinds = `v1 ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolumeClaim PersistentVolume Pod PodTemplate ReplicationController ResourceQuota Secret ServiceAccount Service
@@ -49,6 +51,8 @@ type Field struct {
 	Atomic   bool     `json:"a,omitempty"` // server-side apply: owned as a whole
 	Keys     []string `json:"m,omitempty"` // server-side apply: the keys of list items
 	Set      bool     `json:"e,omitempty"` // server-side apply: a set of scalars
+	Number   int      `json:"n,omitempty"` // protobuf: the number of the field, none when it is not encoded
+	Outer    int      `json:"u,omitempty"` // protobuf: the number of the message that holds the field
 }
 
 type Type struct {
@@ -141,7 +145,7 @@ func describe(name string, t reflect.Type) {
 	}
 	out := &Type{Fields: map[string]Field{}}
 	types[name] = out
-	addFields(out, t)
+	addFields(out, t, 0)
 	def, ok := merge[name]
 	if !ok || def.Map == nil {
 		return
@@ -182,7 +186,17 @@ func describe(name string, t reflect.Type) {
 	}
 }
 
-func addFields(out *Type, t reflect.Type) {
+func protobufNumber(f reflect.StructField) int {
+	parts := strings.Split(f.Tag.Get("protobuf"), ",")
+	if len(parts) < 2 {
+		return 0
+	}
+	number, err := strconv.Atoi(parts[1])
+	check(err)
+	return number
+}
+
+func addFields(out *Type, t reflect.Type, outer int) {
 	for i := 0; i < t.NumField(); i++ {
 		f := t.Field(i)
 		tag := f.Tag.Get("json")
@@ -195,7 +209,11 @@ func addFields(out *Type, t reflect.Type) {
 			if inner.Kind() == reflect.Ptr {
 				inner = inner.Elem()
 			}
-			addFields(out, inner)
+			number := protobufNumber(f)
+			if number == 0 {
+				number = -1
+			}
+			addFields(out, inner, number)
 			continue
 		}
 		field := Field{
@@ -203,6 +221,10 @@ func addFields(out *Type, t reflect.Type) {
 			Pointer:  f.Type.Kind() == reflect.Ptr,
 			MergeKey: f.Tag.Get("patchMergeKey"),
 			Strategy: f.Tag.Get("patchStrategy"),
+		}
+		// The type's own identity is inlined without a number: it travels outside the message.
+		if outer >= 0 {
+			field.Number, field.Outer = protobufNumber(f), outer
 		}
 		for _, option := range parts[1:] {
 			// omitempty never leaves out a struct; omitzero does.
@@ -233,6 +255,7 @@ func main() {
 			roots[words[0]+" "+kind] = expression(reflect.TypeOf(object))
 		}
 	}
+	roots["v1 DeleteOptions"] = expression(reflect.TypeOf(metav1.DeleteOptions{}))
 	encoder := json.NewEncoder(os.Stdout)
 	encoder.SetIndent("", "")
 	check(encoder.Encode(map[string]interface{}{"kinds": roots, "types": types}))

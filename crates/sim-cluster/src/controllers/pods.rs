@@ -6,7 +6,7 @@ use std::sync::Arc;
 use object_model::Timestamp;
 use serde_json::json;
 
-use super::{Key, Keyed, NODE, every};
+use super::{Key, Keyed, every};
 use crate::cluster::Cluster;
 use crate::error::ApiError;
 use crate::stages::{Stage, next_stage, status};
@@ -40,7 +40,8 @@ impl Keyed for Kubelet {
 
     fn sync(&mut self, cluster: &mut Cluster, key: &Key, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         let pod = cluster.get("pods", &key.namespace, &key.name).cloned();
-        let next = pod.as_ref().filter(|pod| pod.text("/spec/nodeName") == NODE).and_then(|pod| next_stage(pod.json()));
+        let next =
+            pod.as_ref().filter(|pod| !pod.text("/spec/nodeName").is_empty()).and_then(|pod| next_stage(pod.json()));
         let (Some(pod), Some((stage, delay))) = (pod, next) else {
             self.forget(key);
             return Ok(None);

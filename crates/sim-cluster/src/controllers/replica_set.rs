@@ -85,11 +85,14 @@ fn claim(cluster: &mut Cluster, set: &Value, selector: &LabelSelector) -> Result
     let mut mine = Vec::new();
     let (mut orphans, mut strangers) = (Vec::new(), Vec::new());
     for pod in cluster.list("pods", Some(namespace)) {
-        let (controller, fits) = (controller_uid(pod.json()), selector.matches(&labels(pod.json())));
-        match (controller == uid, fits) {
+        let controller = controller_uid(pod.json());
+        if !controller.is_empty() && controller != uid {
+            continue;
+        }
+        match (controller == uid, selector.matches(&labels(pod.json()))) {
             (true, true) => mine.push(pod.clone()),
             (true, false) => strangers.push(pod.clone()),
-            (false, true) if controller.is_empty() && is_active(pod.json()) => orphans.push(pod.clone()),
+            (false, true) if is_active(pod.json()) => orphans.push(pod.clone()),
             _ => {}
         }
     }

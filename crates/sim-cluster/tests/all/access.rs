@@ -73,3 +73,12 @@ fn the_hook_sees_the_world_right_before_and_right_after_each_change() {
     let effects: Vec<Effect> = cluster.requests().map(|entry| entry.effect).collect();
     assert_eq!(effects, [Effect::Created, Effect::Updated, Effect::None, Effect::Deleted]);
 }
+
+#[path = "../../examples/sim_cluster.rs"]
+#[expect(dead_code, unreachable_pub, reason = "an example is a program of its own")]
+mod example;
+
+#[test]
+fn the_example_prints_what_it_promises() {
+    assert_eq!(example::run(), "created: 201\nchanged: 200\noriginal: green\ncopy: blue\n");
+}

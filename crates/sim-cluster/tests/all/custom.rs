@@ -117,3 +117,37 @@ fn strategic_merge_is_not_for_custom_objects() {
     let patch = Request::patch(&format!("{SITES}/one"), "application/strategic-merge-patch+json", &json!({"spec": {}}));
     assert_eq!(ask(&mut cluster, patch).0, 415);
 }
+
+#[test]
+fn a_definition_goes_after_its_objects() {
+    let mut cluster = installed();
+    let mut held = site(json!({"color": "blue"}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    ask(&mut cluster, Request::post(SITES, &held));
+    let target = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sites.example.com";
+    assert_eq!(ask(&mut cluster, Request::delete(target)).0, 200);
+    let (code, going) = ask(&mut cluster, Request::get(target));
+    assert_eq!((code, going["metadata"]["deletionTimestamp"].is_string()), (200, true));
+    let mut other = site(json!({"color": "blue"}));
+    other["metadata"]["name"] = json!("two");
+    assert_eq!(ask(&mut cluster, Request::post(SITES, &other)).0, 405);
+    let release = json!({"metadata": {"finalizers": null}});
+    ask(&mut cluster, Request::patch(&format!("{SITES}/one"), "application/merge-patch+json", &release));
+    assert_eq!(ask(&mut cluster, Request::get(target)).0, 404);
+    assert_eq!(ask(&mut cluster, Request::get(SITES)).0, 404);
+}
+
+#[test]
+fn an_event_has_two_forms() {
+    let mut cluster = Cluster::default();
+    let event = json!({
+        "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "a", "namespace": "default"}, "note": "hello",
+        "reason": "Why", "action": "Look", "type": "Normal", "eventTime": "2026-11-22T07:00:00.000000Z",
+        "reportingController": "sluice", "reportingInstance": "sluice-0",
+    });
+    let (code, created) = ask(&mut cluster, Request::post("/apis/events.k8s.io/v1/namespaces/default/events", &event));
+    assert_eq!((code, &created["note"]), (201, &json!("hello")), "{created}");
+    let (_, core) = ask(&mut cluster, Request::get("/api/v1/namespaces/default/events/e"));
+    assert_eq!((&core["message"], &core["involvedObject"]["name"]), (&json!("hello"), &json!("a")));
+    assert_eq!(core["apiVersion"], "v1");
+}

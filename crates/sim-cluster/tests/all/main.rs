@@ -4,6 +4,8 @@
 
 mod access;
 mod apply;
+mod client;
 mod custom;
+mod listener;
 mod objects;
 mod security;

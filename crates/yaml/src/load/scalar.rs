@@ -113,8 +113,10 @@ pub(super) fn key_of(value: &Value) -> Result<String, String> {
     }
 }
 
-/// The number that a JSON decoder sees: `1.0` is written `1` on the way and arrives as an integer.
-fn json_number(float: f64) -> Option<Number> {
+/// The number that a JSON decoder sees after Go wrote it: `1.0` is written `1` and arrives as an integer.
+///
+/// None for infinities and what is not a number, which JSON can't hold.
+pub fn json_number(float: f64) -> Option<Number> {
     if !float.is_finite() {
         return None;
     }

@@ -1,13 +1,15 @@
-//! Plays the request scripts: `record` on the real API server, `check` on the embedded cluster.
+//! Plays the request scripts: `record` keeps what the real API server answers, `verify` compares it with what was
+//! recorded before, `check` compares the embedded cluster with the recording.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use scenario::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs, embedded};
+use script::embedded::{self, EmbeddedError};
+use script::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs};
 
-const USAGE: &str = "usage: conformance record --kubeconfig FILE [NAME...] | check [NAME...] | verbs";
+const USAGE: &str = "usage: conformance record|verify --kubeconfig FILE [NAME...] | check [NAME...] | verbs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["record", "--kubeconfig", kubeconfig, names @ ..] => record(Path::new(kubeconfig), names),
+        ["verify", "--kubeconfig", kubeconfig, names @ ..] => verify(Path::new(kubeconfig), names),
         ["check", names @ ..] => check(names),
         ["verbs"] => {
             println!("{}", Verbs::of_requests().usage());
@@ -62,21 +65,37 @@ fn scripts(names: &[&str]) -> Result<Vec<Script>, String> {
     Ok(scripts)
 }
 
+/// The real cluster, and what plays on it.
+struct Real {
+    scene: Scene,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Real {
+    fn new(kubeconfig: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(kubeconfig).map_err(|error| format!("{}: {error}", kubeconfig.display()))?;
+        let connection = script::connection(&text).map_err(|error| error.to_string())?;
+        let scene = Scene {
+            cluster: Arc::new(connection),
+            kubeconfig: Some(kubeconfig.to_string_lossy().into_owned()),
+            verbs: Verbs::of_requests(),
+            has_controllers: true,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self { scene, runtime: runtime.map_err(|error| error.to_string())? })
+    }
+
+    fn play(&self, script: &Script) -> Result<Transcript, PlayError> {
+        self.runtime.block_on(script::play(&self.scene, script))
+    }
+}
+
 fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
-    let text = std::fs::read_to_string(kubeconfig).map_err(|error| format!("{}: {error}", kubeconfig.display()))?;
-    let connection = scenario::connection(&text).map_err(|error| error.to_string())?;
-    let scene = Scene {
-        cluster: Arc::new(connection),
-        kubeconfig: Some(kubeconfig.to_string_lossy().into_owned()),
-        verbs: Verbs::of_requests(),
-        has_controllers: true,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let real = Real::new(kubeconfig)?;
     let scripts = scripts(names)?;
     let mut failed = 0;
     for script in &scripts {
-        match runtime.block_on(scenario::play(&scene, script)) {
+        match real.play(script) {
             Ok(transcript) => write(script, &transcript)?,
             Err(error) => {
                 failed += 1;
@@ -88,55 +107,93 @@ fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
+/// Plays on the real cluster and accepts no difference to the recording.
+fn verify(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
+    let real = Real::new(kubeconfig)?;
+    compare_all(names, &mut Deviations::default(), |script| real.play(script).map_err(Stop::from))
+}
+
+/// Plays on the embedded cluster; differences on the list of deviations are accepted.
 fn check(names: &[&str]) -> Result<bool, String> {
     let path = folder().join("DEVIATIONS");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut deviations = Deviations::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let (mut equal, mut accepted, mut skipped) = (0, 0, 0);
-    let mut different: Vec<(String, Vec<Difference>)> = Vec::new();
+    let agrees = compare_all(names, &mut deviations, |script| {
+        embedded::play(script).map_err(|error| match error {
+            EmbeddedError::NoKubectl => Stop::Skipped,
+            EmbeddedError::Play { source } => Stop::from(source),
+            other @ EmbeddedError::Setup { .. } => Stop::Broken(chain(&other)),
+        })
+    })?;
+    let mut stale = 0;
+    if names.is_empty() {
+        for deviation in deviations.unused() {
+            stale += 1;
+            println!("no difference needs the deviation `{} {}`", deviation.script, deviation.path);
+        }
+    }
+    println!("{} deviations, {stale} of them not needed", deviations.len());
+    Ok(agrees)
+}
+
+/// Why a script has no complete transcript.
+enum Stop {
+    /// What it needs is not installed.
+    Skipped,
+    /// A line failed; what was seen until then is compared.
+    Early(String, Transcript),
+    /// There is nothing to compare.
+    Broken(String),
+}
+
+impl From<PlayError> for Stop {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Script { source, seen } => Self::Early(source.to_string(), *seen),
+            other => Self::Broken(chain(&other)),
+        }
+    }
+}
+
+fn compare_all(
+    names: &[&str],
+    deviations: &mut Deviations,
+    play: impl Fn(&Script) -> Result<Transcript, Stop>,
+) -> Result<bool, String> {
+    let (mut equal, mut skipped, mut different, mut accepted, mut unexplained) = (0, 0, 0, 0, 0);
     for script in scripts(names)? {
         let path = folder().join(format!("{}.out", script.name));
         let Ok(recorded) = std::fs::read_to_string(&path) else {
             return Err(format!("{} was never recorded", script.name));
         };
         let recorded = Transcript::parse(&recorded).map_err(|error| format!("{}: {error}", path.display()))?;
-        let answered = match embedded::play(&script) {
+        let answered = match play(&script) {
             Ok(answered) => answered,
-            Err(embedded::EmbeddedError::NoKubectl) => {
+            Err(Stop::Skipped) => {
                 skipped += 1;
                 continue;
             }
-            Err(embedded::EmbeddedError::Play { source: PlayError::Script { source, seen } }) => {
-                println!("{source}");
-                *seen
+            Err(Stop::Early(message, seen)) => {
+                println!("{message}");
+                seen
             }
-            Err(error) => return Err(format!("{}: {}", script.name, chain(&error))),
+            Err(Stop::Broken(message)) => {
+                println!("{}: {message}", script.name);
+                Transcript::default()
+            }
         };
-        let all = scenario::compare(&script.name, &recorded, &answered);
+        let all = script::compare(&script.name, &recorded, &answered);
         let total = all.len();
-        let unexplained: Vec<Difference> = all.into_iter().filter(|one| !deviations.accept(one)).collect();
-        accepted += total - unexplained.len();
-        if unexplained.is_empty() {
-            equal += 1;
-        } else {
-            different.push((script.name.clone(), unexplained));
-        }
-    }
-    let count: usize = different.iter().map(|(_, differences)| differences.len()).sum();
-    for difference in different.iter().flat_map(|(_, differences)| differences) {
-        println!("{difference}");
-    }
-    if names.is_empty() {
-        for deviation in deviations.unused() {
-            println!("note: no difference needs the deviation `{} {}`", deviation.script, deviation.path);
-        }
+        let remaining: Vec<Difference> = all.into_iter().filter(|one| !deviations.accept(one)).collect();
+        accepted += total - remaining.len();
+        unexplained += remaining.len();
+        remaining.iter().for_each(|difference| println!("{difference}"));
+        if remaining.is_empty() { equal += 1 } else { different += 1 }
     }
     println!(
-        "{equal} scripts agree, {} do not ({count} differences), {skipped} skipped; {} deviations accept {accepted} differences",
-        different.len(),
-        deviations.len(),
+        "{equal} scripts agree, {different} do not ({unexplained} differences), {skipped} skipped for want of kubectl, {accepted} differences accepted"
     );
-    Ok(different.is_empty())
+    Ok(different == 0)
 }
 
 fn write(script: &Script, transcript: &Transcript) -> Result<(), String> {

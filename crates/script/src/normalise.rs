@@ -30,10 +30,11 @@ pub fn normalise(transcript: &mut Transcript, shown: Shown) {
         if !shown.managed_fields {
             remove_managed_fields(&mut entry.body);
         }
+        learned.rewrite(&mut entry.body);
+        // Only now: what a version means is told by fields that may be left out.
         if let Some(only) = &entry.only {
             entry.body = paths::keep(&entry.body, only);
         }
-        learned.rewrite(&mut entry.body);
         for (_, value) in &mut entry.headers {
             *value = learned.text(value);
         }
@@ -130,6 +131,8 @@ impl Learned {
                 for (key, mut value) in entries {
                     if key == "nodePort" && value.is_u64() {
                         value = Value::from("PORT");
+                    } else if key == "serverAddress" {
+                        value = Value::from("ADDRESS");
                     } else if key == "cells" {
                         hide_ages(&mut value);
                     } else if key == "managedFields" {

@@ -41,7 +41,10 @@ pub enum EmbeddedError {
 
 /// Returns an embedded cluster with its controllers, at the beginning of the virtual clock.
 pub fn cluster() -> Cluster {
-    Cluster::default()
+    let mut cluster = Cluster::default();
+    cluster.set_rbac(true);
+    sim_cluster::run_controllers(&mut cluster);
+    cluster
 }
 
 /// Plays a script on a cluster of its own.

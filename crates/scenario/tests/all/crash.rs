@@ -1,0 +1,300 @@
+//! A crash right before or right after any write converges to the same end: no write is lost, none is done twice.
+//!
+//! Each scenario is played once without a fault, and the world is copied around every write of the operator (requests to
+//! the cluster but Events and Leases, pushes, record writes). Then a fresh operator starts on each copy, and what it ends
+//! with is compared with the end of the play without a fault: every object, every file in Git, and how often each object
+//! was created and deleted.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use git_source::Rule;
+use object_model::Object;
+use scenario::demo::{ImageCommit, PROMOTION_MANIFEST, begin, commit_image};
+use scenario::setting::{Change, Setting, apply_documents};
+use serde_json::Value;
+use sim_cluster::{Cluster, Effect};
+
+use crate::world::{Moment, in_virtual_time, pass, with_operator, world};
+
+/// What people do at the beginning of a scenario, and how long it takes to settle.
+struct Case {
+    name: &'static str,
+    seconds: u64,
+    people: fn(&Setting) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
+}
+
+const OPERATOR: &str = "system:serviceaccount:sluice-system:sluice-operator";
+
+fn v(tag: &'static str) -> ImageCommit<'static> {
+    ImageCommit { tag, subject: "Another frontend", author: "Ann Author <ann@example.com>", build: "412" }
+}
+
+/// The moment at which v1 (or v2) is delivered and everything is at rest.
+fn at_rest(first: Option<&'static str>) -> Moment {
+    in_virtual_time(async || {
+        let setting = world(7);
+        with_operator(&setting, async {
+            begin(&setting, &mut |_| {}).await.unwrap();
+            if let Some(tag) = first {
+                commit_image(&setting, &v(tag), &[]).unwrap();
+            }
+            pass(90).await;
+        })
+        .await;
+        setting.handle().unwrap().with(Cluster::clear_requests);
+        Moment::of(&setting)
+    })
+}
+
+/// Whether a crash around this write is worth a try: it is the operator's, and neither an Event nor a Lease.
+fn counts(actor: &sim_cluster::Actor, resource: &str) -> bool {
+    let is_operator = actor.user.name == OPERATOR || actor.impersonator.as_deref() == Some(OPERATOR);
+    is_operator && !resource.starts_with("events") && !resource.starts_with("leases")
+}
+
+/// Plays without a fault; returns the end and a copy of the world around each effect.
+fn play(case: &Case, from: &Moment) -> (Moment, Vec<(String, Moment)>) {
+    let points: Arc<Mutex<Vec<(String, Moment)>>> = Arc::default();
+    let end = in_virtual_time(async || {
+        let mut setting = from.begin();
+        let hooked = setting.clone();
+        let kept = points.clone();
+        let hook = move |write: &sim_cluster::WriteInfo, before: &Cluster, after: &Cluster| {
+            if !counts(&write.actor, &write.change.resource) {
+                return;
+            }
+            let label = format!(
+                "{} {} {}/{}{}",
+                write.verb, write.change.resource, write.change.namespace, write.change.name, write.subresource
+            );
+            let mut kept = kept.lock().unwrap();
+            kept.push((format!("before {label}"), Moment::with_cluster(&hooked, before.clone())));
+            kept.push((format!("after {label}"), Moment::with_cluster(&hooked, after.clone())));
+        };
+        setting.handle().unwrap().with(|cluster| cluster.on_write(Some(Arc::new(hook))));
+        let probed = setting.clone();
+        let kept = points.clone();
+        setting.probe =
+            Some(Arc::new(move |what: &'static str| kept.lock().unwrap().push((what.to_owned(), Moment::of(&probed)))));
+        with_operator(&setting, async {
+            (case.people)(&setting).await;
+            pass(case.seconds).await;
+        })
+        .await;
+        setting.handle().unwrap().with(|cluster| cluster.on_write(None));
+        Moment::of(&setting)
+    });
+    let points = std::mem::take(&mut *points.lock().unwrap());
+    (end, points)
+}
+
+/// Starts a fresh operator on a copy and lets it settle.
+fn go_on(case: &Case, from: &Moment) -> Moment {
+    in_virtual_time(async || {
+        let setting = from.begin();
+        with_operator(&setting, pass(case.seconds)).await;
+        Moment::of(&setting)
+    })
+}
+
+/// What must be equal at the end, in lines.
+fn told(moment: &Moment) -> BTreeMap<String, String> {
+    let mut lines = BTreeMap::new();
+    for resource in moment.cluster.resources() {
+        let storage = resource.storage.to_string();
+        // Pods and what follows them have generated names; their owners tell of them.
+        if ["events", "leases", "pods", "endpoint", "customresource", "nodes"]
+            .iter()
+            .any(|skipped| storage.starts_with(skipped))
+        {
+            continue;
+        }
+        for stored in moment.cluster.list(&storage, None) {
+            let object = Object::from_json(stored.json().clone()).unwrap();
+            lines.insert(
+                format!("{storage} {}", plain_text(&object.id().to_string())),
+                plain(stored.json()).to_string(),
+            );
+        }
+    }
+    let repository = moment.fleet.memory().unwrap().repository();
+    let head = repository.resolve("main").unwrap().unwrap();
+    for (path, bytes) in repository.tree_at(head).unwrap().files("").unwrap() {
+        lines.insert(format!("git {path}"), String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let commits = moment.fleet.log(100);
+    for kind in ["promote", "rollback"] {
+        let count = commits.iter().filter(|commit| commit.trailers.get("Sluice-Action") == Some(kind)).count();
+        lines.insert(format!("git commits: {kind}"), count.to_string());
+    }
+    let mut counts_by_object: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in moment.cluster.requests().filter(|entry| counts(&entry.actor, &entry.resource)) {
+        if matches!(entry.effect, Effect::Created | Effect::Deleted) {
+            *counts_by_object
+                .entry(format!("{:?} {} {}/{}", entry.effect, entry.resource, entry.namespace, plain_text(&entry.name)))
+                .or_default() += 1;
+        }
+    }
+    lines.extend(counts_by_object.into_iter().map(|(what, count)| (what, count.to_string())));
+    let rows = moment.record.rows();
+    let wanted: Vec<String> = rows
+        .iter()
+        .filter(|row| row.key.starts_with("desired/"))
+        .map(|row| plain_text(&format!("{} {}", row.object, row.digest)))
+        .collect();
+    lines.insert(
+        "record: wanted".to_owned(),
+        wanted.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", "),
+    );
+    lines
+}
+
+/// A value without what may differ: versions, uids, moments, ids of commits, counts of measurements.
+fn plain(value: &Value) -> Value {
+    const DROPPED: [&str; 11] = [
+        "resourceVersion",
+        "uid",
+        "managedFields",
+        "generation",
+        "observedGeneration",
+        "metricResults",
+        "runSummary",
+        "since",
+        "attempt",
+        "lastHandledRefresh",
+        "delivered",
+    ];
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, _)| !DROPPED.contains(&key.as_str()));
+            Value::Object(kept.map(|(key, value)| (plain_text(key), plain(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        Value::String(text) => Value::String(plain_text(text)),
+        other => other.clone(),
+    }
+}
+
+/// A text with `<commit>` for ids of commits and uids, `<time>` for moments and numbers of measurements left out.
+fn plain_text(text: &str) -> String {
+    let mut plain = String::new();
+    let mut run = String::new();
+    let mut end = |run: &mut String, plain: &mut String| {
+        let is_hex = run.chars().all(|c| c.is_ascii_hexdigit() || c == '-') && run.len() >= 12;
+        let is_time = run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok();
+        plain.push_str(if is_time {
+            "<time>"
+        } else if is_hex {
+            "<id>"
+        } else {
+            run
+        });
+        run.clear();
+    };
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.') {
+            run.push(c);
+        } else {
+            end(&mut run, &mut plain);
+            plain.push(c);
+        }
+    }
+    end(&mut run, &mut plain);
+    match plain.split_once("-rollback-") {
+        Some((stem, rest)) => format!("{stem}-rollback-{}", rest.chars().skip(12).collect::<String>()),
+        None => plain,
+    }
+}
+
+/// Crashes everywhere in a scenario; returns the number of points and what differed.
+fn crash_everywhere(case: &Case, from: &Moment) -> (usize, Vec<String>) {
+    let (end, points) = play(case, from);
+    let wanted = told(&end);
+    let next = AtomicUsize::new(0);
+    let differences = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
+            scope.spawn(|| {
+                while let Some((label, moment)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = told(&go_on(case, moment));
+                    let keys: std::collections::BTreeSet<_> = wanted.keys().chain(found.keys()).collect();
+                    for key in keys.into_iter().filter(|key| wanted.get(*key) != found.get(*key)) {
+                        let line = format!(
+                            "{}: crash {label}: {key}\n  want {:?}\n  have {:?}",
+                            case.name,
+                            wanted.get(key),
+                            found.get(key)
+                        );
+                        differences.lock().unwrap().push(line);
+                    }
+                }
+            });
+        }
+    });
+    (points.len(), differences.into_inner().unwrap())
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "a new version",
+        seconds: 45,
+        people: |setting| Box::pin(async { commit_image(setting, &v("v3-fine"), &[]).map(|_| ()).unwrap() }),
+    },
+    Case {
+        name: "a failing version goes back",
+        seconds: 40,
+        people: |setting| Box::pin(async { commit_image(setting, &v("v3"), &[]).map(|_| ()).unwrap() }),
+    },
+    Case {
+        name: "a promotion",
+        seconds: 45,
+        people: |setting| Box::pin(async { apply_documents(&setting.people, PROMOTION_MANIFEST).await.unwrap() }),
+    },
+    Case {
+        name: "an object leaves Git",
+        seconds: 15,
+        people: |setting| {
+            Box::pin(async {
+                let path = "environments/qa/guestbook/redis.yaml";
+                let text = String::from_utf8(setting.fleet.read(path).unwrap()).unwrap();
+                let shorter = text.split("---\n").take(2).collect::<Vec<_>>().join("---\n");
+                let change = Change {
+                    subject: "No followers",
+                    author: "Ann Author <ann@example.com>",
+                    trailers: &[],
+                    files: vec![(path.to_owned(), Some(shorter.into_bytes()))],
+                };
+                setting.fleet.commit(&change, setting.now()).unwrap();
+                setting.announce_push();
+            })
+        },
+    },
+    Case {
+        name: "a push that the server refuses",
+        seconds: 40,
+        people: |setting| {
+            Box::pin(async {
+                commit_image(setting, &v("v3"), &[]).unwrap();
+                setting.fleet.memory().unwrap().add_rule(Rule::ProtectBranch { branch: "main".to_owned() });
+            })
+        },
+    },
+];
+
+#[test]
+fn a_crash_around_any_write_reaches_the_same_end() {
+    let rest = at_rest(Some("v2"));
+    let (mut points, mut differences) = (0, Vec::new());
+    for case in &CASES {
+        let begun = std::time::Instant::now();
+        let (count, found) = crash_everywhere(case, &rest);
+        println!("{}: {count} points, {} differences, {:.0} s", case.name, found.len(), begun.elapsed().as_secs_f32());
+        points += count;
+        differences.extend(found);
+    }
+    println!("crash test: {points} points, {} differences", differences.len());
+    assert!(differences.is_empty(), "{}", differences.iter().take(12).cloned().collect::<Vec<_>>().join("\n"));
+    assert!(points >= 200, "only {points} points");
+}

@@ -1,0 +1,68 @@
+//! Worlds in memory, copies of them, and virtual time.
+
+use std::time::Duration;
+
+use reconcile_runtime::MemoryRecord;
+use scenario::setting::{Fleet, OperatorOptions, Setting};
+use sim_cluster::{Cluster, Settings, run_controllers};
+use sim_traffic::Traffic;
+
+/// A fresh cluster with its controllers, an empty repository, no traffic.
+pub(crate) fn world(seed: u64) -> Setting {
+    let start = "2030-01-01T00:00:00Z".parse().unwrap();
+    let mut cluster = Cluster::new(Settings { seed, start, ..Settings::default() });
+    cluster.set_now(start);
+    run_controllers(&mut cluster);
+    Setting::in_memory(cluster, Fleet::in_memory(), Traffic::new(seed), MemoryRecord::default())
+}
+
+/// Runs something in virtual time, on a thread and a runtime of its own.
+pub(crate) fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(run())
+}
+
+/// Runs `people` while the world turns and a fresh operator works; both end with it.
+pub(crate) async fn with_operator<T>(setting: &Setting, people: impl Future<Output = T>) -> T {
+    let operator = setting.operator_runtime(&OperatorOptions::default());
+    tokio::select! {
+        biased;
+        done = people => done,
+        () = setting.turn() => panic!("the world turns for ever"),
+        () = operator.run(std::future::pending()) => panic!("the operator runs for ever"),
+    }
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Everything that outlives an operator, at one moment. A copy shares what has not changed.
+#[derive(Clone)]
+pub(crate) struct Moment {
+    pub(crate) cluster: Cluster,
+    pub(crate) fleet: Fleet,
+    pub(crate) traffic: Traffic,
+    pub(crate) record: MemoryRecord,
+}
+
+impl Moment {
+    pub(crate) fn of(setting: &Setting) -> Self {
+        Self::with_cluster(setting, setting.handle().unwrap().snapshot())
+    }
+
+    pub(crate) fn with_cluster(setting: &Setting, cluster: Cluster) -> Self {
+        Self {
+            cluster,
+            fleet: setting.fleet.fork().unwrap(),
+            traffic: setting.with_traffic(|traffic| traffic.clone()),
+            record: setting.memory_record().unwrap().fork(),
+        }
+    }
+
+    /// A world that begins here; must be called inside the runtime whose clock it gets.
+    pub(crate) fn begin(&self) -> Setting {
+        Setting::in_memory(self.cluster.clone(), self.fleet.fork().unwrap(), self.traffic.clone(), self.record.fork())
+    }
+}
