@@ -20,6 +20,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", check: test },
     Step { name: "docs", check: docs },
     Step { name: "codegen", check: generated },
+    Step { name: "e2e on the embedded cluster", check: e2e::embedded },
 ];
 
 /// Only where the Go toolchain is there to build the real control plane.

@@ -43,10 +43,20 @@ pub struct MemoryRemote {
     state: Arc<Mutex<MemorySnapshot>>,
 }
 
+/// A commit of somebody who is quicker than a push.
+#[derive(Debug, Clone)]
+struct Rival {
+    branch: String,
+    edits: Vec<Edit>,
+    plan: CommitPlan,
+}
+
 /// The whole state of a [`MemoryRemote`] at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct MemorySnapshot {
     repository: Repository,
+    is_gone: bool,
+    rivals: VecDeque<Rival>,
     rules: Vec<Rule>,
     faults: VecDeque<Fault>,
     push_faults: VecDeque<Fault>,
@@ -128,9 +138,30 @@ impl MemoryRemote {
         self.state().push_faults.push_back(fault);
     }
 
+    /// Takes the repository away: every request is answered as by a server that does not know it.
+    pub fn take_away(&self) {
+        self.state().is_gone = true;
+    }
+
+    /// Brings the repository back as it was.
+    pub fn bring_back(&self) {
+        self.state().is_gone = false;
+    }
+
+    /// Lets somebody else commit to a branch right before the next push is received: the pusher has looked at the branch
+    /// already and loses the race.
+    pub fn commit_before_next_push(&self, branch: &str, edits: &[Edit], plan: &CommitPlan) {
+        let rival = Rival { branch: branch.to_owned(), edits: edits.to_vec(), plan: plan.clone() };
+        self.state().rivals.push_back(rival);
+    }
+
     /// How many requests were made so far.
     pub fn requests(&self) -> RequestCounts {
         self.state().counts
+    }
+
+    fn not_found(&self) -> RemoteError {
+        RemoteError::NotFound { remote: self.describe() }
     }
 
     fn unreachable(&self) -> RemoteError {
@@ -150,6 +181,9 @@ impl Remote for MemoryRemote {
     fn list_refs(&self) -> Result<RefList, RemoteError> {
         let mut state = self.state();
         state.counts.lists += 1;
+        if state.is_gone {
+            return Err(self.not_found());
+        }
         if state.faults.pop_front().is_some() {
             return Err(self.unreachable());
         }
@@ -160,6 +194,9 @@ impl Remote for MemoryRemote {
         let repository = {
             let mut state = self.state();
             state.counts.fetches += 1;
+            if state.is_gone {
+                return Err(self.not_found());
+            }
             if state.faults.pop_front().is_some() {
                 return Err(self.unreachable());
             }
@@ -171,12 +208,19 @@ impl Remote for MemoryRemote {
     fn push(&self, updates: &[RefUpdate], objects: &[GitObject]) -> Result<Vec<RefReply>, RemoteError> {
         let mut state = self.state();
         state.counts.pushes += 1;
+        if state.is_gone {
+            return Err(self.not_found());
+        }
         let lost = || RemoteError::LostReply { remote: self.describe(), why: "connection reset".to_owned() };
         let fault = state.faults.pop_front().or_else(|| state.push_faults.pop_front());
         match fault {
             Some(Fault::Unreachable) => return Err(self.unreachable()),
             Some(Fault::BreakPush) => return Err(lost()),
             Some(Fault::LoseReply) | None => {}
+        }
+        if let Some(Rival { branch, edits, plan }) = state.rivals.pop_front() {
+            let committed = state.repository.commit_to_branch(&branch, &edits, &plan);
+            committed.map_err(|error| RemoteError::Refused { remote: self.describe(), message: error.to_string() })?;
         }
         let rules = state.rules.clone();
         let replies = receive(&mut state.repository, &rules, updates, objects);

@@ -4,7 +4,7 @@
 //! partials can't include each other in circles, and each body counts a step when it runs. What would escape that
 //! (partial blocks, inline partials, computed partial names) is refused.
 
-mod helpers;
+mod functions;
 mod vet;
 
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ pub(crate) fn load(
     engine.set_strict_mode(true);
     engine.register_escape_fn(no_escape);
     engine.unregister_helper("log");
-    helpers::register(&mut engine, tree.budget(), &spent_flag);
+    functions::register(&mut engine, tree.budget(), &spent_flag);
     let mut sources = BTreeMap::new();
     for path in templates {
         let content = tree.read(path)?;

@@ -4,6 +4,10 @@
 //! templates, Jsonnet programs) and returns the objects with the file and line each came from, together with every path
 //! that was read, so that the caller knows which commits can change the result. All work is counted against a [`Budget`].
 //!
+//! Templates and programs always end: their steps, depth and output are bounded. Only single built-in calls of Jsonnet on
+//! values that share their parts thousands of times are not counted; who renders sources that nobody vouches for should
+//! do so in a process with a memory limit.
+//!
 //! It is pure: no file system, clock, environment, network or randomness; the same files give the same objects. It does
 //! not set namespaces, does not check objects against a cluster and does not know Git.
 //!

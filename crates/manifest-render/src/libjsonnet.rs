@@ -45,8 +45,9 @@ pub fn evaluate_with_libjsonnet(path: &str, files: &dyn Files, input: &JsonnetIn
             Argument::Code(code) => vm.tla_code(name, code),
         }
     }
-    let answer = vm.evaluate_snippet(&path, &text).map_err(refuse)?;
-    let documents = yaml::parse(answer.as_str())
+    // Messages may quote half a character, so they are not taken for UTF-8.
+    let answer = vm.evaluate_snippet(&path, &text).map_err(|error| refuse(error.as_cstr().to_string_lossy()))?;
+    let documents = yaml::parse(answer.as_cstr().to_bytes())
         .map_err(|faults| refuse(faults.first().map(ToString::to_string).unwrap_or_default()))?;
     Ok(documents.into_iter().next().map(|document| document.value).unwrap_or_default())
 }

@@ -106,6 +106,8 @@ impl Inner {
         match renderer {
             "" => Ok(manifest_render::Kind::Auto),
             "plain" => Ok(manifest_render::Kind::Plain),
+            "handlebars" => Ok(manifest_render::Kind::Handlebars),
+            "jsonnet" => Ok(manifest_render::Kind::Jsonnet),
             other => {
                 let message = format!("there is no renderer `{other}`");
                 Err(self.failure("RendererUnknown", &message, true))

@@ -114,12 +114,25 @@ fn shown(value: Option<&Value>) -> String {
 /// A difference that is accepted, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deviation {
-    /// Which scripts: a name in which `*` stands for anything.
+    /// Which scripts, a name in which `*` stands for anything; behind a colon, which of its answers.
     pub script: String,
     /// Which paths, likewise.
     pub path: String,
     /// Why.
     pub reason: String,
+}
+
+impl Deviation {
+    fn is_about(&self, difference: &Difference) -> bool {
+        let (script, answer) = match self.script.split_once(':') {
+            Some((script, answer)) => (script, Some(answer)),
+            None => (self.script.as_str(), None),
+        };
+        let number = difference.call.split(' ').next();
+        glob(script, &difference.script)
+            && answer.is_none_or(|answer| Some(answer) == number)
+            && glob(&self.path, &difference.path)
+    }
 }
 
 /// All accepted differences, and how often each was met.
@@ -137,7 +150,8 @@ pub struct DeviationsError {
 }
 
 impl Deviations {
-    /// Reads one deviation a line: script, path, and the reason in words. `#` begins a comment.
+    /// Reads one deviation a line: script (or script and answer, `NAME:3`), path, and the reason in words. `#` begins
+    /// a comment.
     ///
     /// # Errors
     ///
@@ -162,10 +176,7 @@ impl Deviations {
 
     /// Says whether the difference is accepted, and counts it.
     pub fn accept(&mut self, difference: &Difference) -> bool {
-        let found = self
-            .list
-            .iter_mut()
-            .find(|(one, _)| glob(&one.script, &difference.script) && glob(&one.path, &difference.path));
+        let found = self.list.iter_mut().find(|(one, _)| one.is_about(difference));
         let Some((_, count)) = found else { return false };
         *count += 1;
         true
@@ -227,10 +238,10 @@ mod tests {
 
     #[test]
     fn an_accepted_difference_is_counted_and_a_stale_one_is_found() {
-        let mut deviations = Deviations::parse("# why\ns .list[*].b it is so\n* .never because\n").unwrap();
+        let mut deviations = Deviations::parse("# why\ns:1 .list[*].b it is so\ns:2 * .never because\n").unwrap();
         let differences = compare("s", &entry(json!({"list": [{"b": 2}]})), &entry(json!({"list": [{"b": 3}]})));
         assert!(deviations.accept(&differences[0]));
-        assert_eq!(deviations.unused().map(|one| one.path.as_str()).collect::<Vec<_>>(), [".never"]);
+        assert_eq!(deviations.unused().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["*"]);
         assert_eq!(
             Deviations::parse("a b").unwrap_err().to_string(),
             "line 1: write SCRIPT PATH reason, with * for anything"

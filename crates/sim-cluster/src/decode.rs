@@ -91,14 +91,14 @@ pub(crate) fn empty(resource: &ResourceType) -> Value {
 }
 
 /// `/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
-pub(crate) fn place(call: &Call) -> String {
+pub(crate) fn place(call: &Call, named_namespace: &str) -> String {
     let resource = &call.resource;
     // The message is about the applied object, which seldom names its namespace.
-    format!("/{}; {}/{}, Kind={}", call.name, resource.group, resource.version, resource.kind)
+    format!("{named_namespace}/{}; {}/{}, Kind={}", call.name, resource.group, resource.version, resource.kind)
 }
 
 /// An applied configuration may only have fields that its type declares.
-pub(crate) fn check_declared(call: &Call, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn check_declared(call: &Call, named_namespace: &str, body: &Value) -> Result<(), ApiError> {
     let resource = &call.resource;
     let unknown = match &resource.custom {
         Some(custom) if custom.preserves_unknown_fields => Vec::new(),
@@ -121,5 +121,9 @@ pub(crate) fn check_declared(call: &Call, body: &Value) -> Result<(), ApiError> 
         [one] => one.clone(),
         many => format!("errors:\n{}", many.iter().map(|text| format!("  {text}")).collect::<Vec<_>>().join("\n")),
     };
-    Err(ApiError::new(500, "", format!("failed to create typed patch object ({}): {problem}", place(call))))
+    Err(ApiError::new(
+        500,
+        "",
+        format!("failed to create typed patch object ({}): {problem}", place(call, named_namespace)),
+    ))
 }

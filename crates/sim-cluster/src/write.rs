@@ -336,8 +336,9 @@ impl Cluster {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
         check_apply_kind(call, body)?;
+        let named = body.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
         let body = accept_body(call, body.clone())?;
-        decode::check_declared(call, &body)?;
+        decode::check_declared(call, &named, &body)?;
         let current = self.existing(call).ok();
         let empty = decode::empty(&resource);
         let live = match &current {
@@ -363,7 +364,7 @@ impl Cluster {
         let managers = Managers::decode(live.pointer("/metadata/managedFields")).unwrap_or_default();
         let at = MergeType::of(&resource);
         let applied = apply::apply(&live, &empty, &body, managers, &writer, call.options.is_forced, at);
-        let (merged, managers) = applied.map_err(|error| apply_error(call, error))?;
+        let (merged, managers) = applied.map_err(|error| apply_error(call, &named, error))?;
         let mut warnings = Vec::new();
         let mut merged = decode::decode(call, merged, &mut warnings)?;
         set_managers(&mut merged, &managers);
@@ -554,11 +555,11 @@ fn check_apply_kind(call: &Call, body: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn apply_error(call: &Call, error: ApplyError) -> ApiError {
+fn apply_error(call: &Call, named_namespace: &str, error: ApplyError) -> ApiError {
     match error {
         ApplyError::Conflict(message, causes) => ApiError::new(409, "Conflict", message).with_causes(causes),
         ApplyError::Shape(problem) => {
-            let place = decode::place(call);
+            let place = decode::place(call, named_namespace);
             ApiError::new(500, "", format!("failed to create typed patch object ({place}): {problem}"))
         }
     }

@@ -5,6 +5,8 @@
 //! tags, alias bombs). [`to_yaml`] writes the same bytes as `sigs.k8s.io/yaml`. [`set_scalar`] replaces one scalar and
 //! keeps every other byte of the file.
 //!
+//! Where readers of YAML 1.1 and 1.2 take a text for different values, it is refused rather than guessed.
+//!
 //! It does no I/O, keeps no comments in its values and does not know what a Kubernetes object is.
 //!
 //! ```

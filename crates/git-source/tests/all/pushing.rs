@@ -157,3 +157,33 @@ fn a_repository_forgets_what_no_reference_needs_and_refuses_to_outgrow_its_memor
     let error = Repository::in_memory().with_limits(Default::default(), 1_000).fetch(&remote, "main", Some(1));
     assert!(matches!(error, Err(FetchError::TooLarge { .. })), "{error:?}");
 }
+
+#[test]
+fn somebody_who_is_quicker_wins_the_race_and_only_the_next_one() {
+    let (remote, mut repository, head) = world();
+    remote.commit_before_next_push("main", &[Edit::put("docs/note", "quick")], &plan(1_500, "be quick"));
+    assert_eq!(remote.head("main"), Some(head), "nothing happens before the push");
+    let next = commit(&mut repository, Some(head), 2_000, &["apps/web=2"]);
+    let outcome = push(&mut repository, &remote, "main", Some(head), next).unwrap();
+    let rival = remote.head("main");
+    assert_eq!(outcome, PushOutcome::Race { now_at: rival });
+    assert_eq!(text(&remote.repository(), rival.unwrap(), "docs/note"), "quick");
+
+    let fetched = repository.fetch(&remote, "refs/heads/main", None).unwrap().commit;
+    let again = commit(&mut repository, Some(fetched), 3_000, &["apps/web=2"]);
+    let outcome = push(&mut repository, &remote, "main", Some(fetched), again).unwrap();
+    assert_eq!(outcome, PushOutcome::Done { now_at: again });
+}
+
+#[test]
+fn a_repository_that_is_taken_away_answers_nothing_until_it_is_back() {
+    let (remote, mut repository, head) = world();
+    remote.take_away();
+    let next = commit(&mut repository, Some(head), 2_000, &["apps/web=2"]);
+    assert!(matches!(remote.list_refs(), Err(git_source::RemoteError::NotFound { .. })));
+    assert!(repository.fetch(&remote, "refs/heads/main", None).is_err());
+    assert!(push(&mut repository, &remote, "main", Some(head), next).is_err());
+    remote.bring_back();
+    let outcome = push(&mut repository, &remote, "main", Some(head), next).unwrap();
+    assert_eq!(outcome, PushOutcome::Done { now_at: next });
+}

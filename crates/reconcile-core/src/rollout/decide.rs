@@ -61,7 +61,9 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         );
         plan.report.problems.push(why.clone());
     }
+    tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
     judge_runs(snapshot, &mut progress, &mut plan);
+    judge_deadline(snapshot, &mut progress, &mut plan);
     let goal = Goal::of(snapshot, &progress, new);
     converge(snapshot, &progress, &goal, &observed, &mut plan);
     if plan.acts().next().is_none() && !observed.is_unusable() {
@@ -149,6 +151,28 @@ fn judge_runs(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
             _ => {}
         }
     }
+}
+
+/// What the engine aborts it tells of itself; here somebody else set `status.abort`.
+fn tell_of_an_abort_by_hand(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
+    if progress.abort && snapshot.status.aborted_at.is_none() {
+        let text = progress.abort_message.clone().unwrap_or_default();
+        let transition = format!("aborted/by-hand/{}", snapshot.hash);
+        act::note(snapshot, plan, EventType::Warning, "RolloutAborted", &text, &transition);
+    }
+}
+
+/// An update that makes no progress in time goes back by itself when the spec asks for that.
+fn judge_deadline(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    let is_on_its_way = !progress.abort && !progress.restarted && !progress.is_fully_promoted(snapshot);
+    if !snapshot.spec.progress_deadline_abort || !is_on_its_way || progress.stable_set(snapshot).is_none() {
+        return;
+    }
+    let Some(why) = status::overdue(snapshot) else { return };
+    progress.abort_now(snapshot, &why);
+    let text = progress.abort_message.clone().unwrap_or_default();
+    let transition = format!("aborted/overdue/{}", snapshot.hash);
+    act::note(snapshot, plan, EventType::Warning, "RolloutAborted", &text, &transition);
 }
 
 /// The acts that bring pods, Services and weights to the goal, in the one order that keeps traffic on ready pods.

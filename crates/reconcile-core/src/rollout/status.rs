@@ -256,6 +256,20 @@ fn phase(
     ("Healthy", String::new())
 }
 
+const OVERDUE: &str = "ProgressDeadlineExceeded";
+
+fn timed_out(snapshot: &Snapshot) -> String {
+    format!("ReplicaSet \"{}\" has timed out progressing.", snapshot.set_name)
+}
+
+/// Whether the status says that the present ReplicaSet is past its deadline; the words to tell it with.
+pub(super) fn overdue(snapshot: &Snapshot) -> Option<String> {
+    let conditions = Conditions::of(&live_status(snapshot));
+    let progressing = conditions.find("Progressing")?;
+    let message = timed_out(snapshot);
+    (text(progressing, "reason") == OVERDUE && text(progressing, "message") == message).then_some(message)
+}
+
 /// Sets Progressing; past the deadline without progress the phase is Degraded until a pod becomes available.
 fn deadline(
     snapshot: &Snapshot,
@@ -265,15 +279,18 @@ fn deadline(
 ) -> Option<(&'static str, String)> {
     let waits_for_pods = snapshot.sets.iter().any(|set| set.available < set.desired);
     let before = conditions.find("Progressing");
-    let is_exceeded = before.is_some_and(|item| text(item, "reason") == "ProgressDeadlineExceeded");
+    let timed_out = timed_out(snapshot);
+    // Of this ReplicaSet: a new revision begins with a deadline of its own.
+    let is_exceeded = before.is_some_and(|item| text(item, "message") == timed_out);
     let same =
         before.is_some_and(|item| text(item, "reason") == "ReplicaSetUpdated" && text(item, "message") == message);
     let since = before.filter(|_| same).and_then(|item| parse_time(text(item, "lastUpdateTime")));
     let end = since.and_then(|since| after(since, snapshot.spec.progress_deadline));
     if waits_for_pods && (is_exceeded || end.is_some_and(|end| end <= snapshot.now)) {
-        let message = format!("ReplicaSet \"{}\" has timed out progressing.", snapshot.set_name);
-        conditions.set("Progressing", false, "ProgressDeadlineExceeded", &message, snapshot);
-        return Some(("Degraded", format!("ProgressDeadlineExceeded: {message}")));
+        conditions.set("Progressing", false, OVERDUE, &timed_out, snapshot);
+        let transition = format!("overdue/{}", snapshot.hash);
+        super::act::note(snapshot, plan, crate::EventType::Warning, OVERDUE, &timed_out, &transition);
+        return Some(("Degraded", format!("{OVERDUE}: {timed_out}")));
     }
     if let Some(end) = end.filter(|_| waits_for_pods) {
         plan.wake_at(end);

@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 
 use diff_engine::{
-    ENTRIES_PER_CHUNK, Inventory, InventoryScope, LiveView, Owner, PrunePolicy, PruneScope, PruneVerdict,
+    ENTRIES_PER_CHUNK, Inventory, InventoryScope, KeepReason, LiveView, Owner, PrunePolicy, PruneScope, PruneVerdict,
     RenderOutcome, StageName, Wanted,
 };
 use object_model::{Object, ObjectId, format_time};
@@ -291,7 +291,7 @@ fn apply_stage(
             report.drifted(&id);
             continue;
         }
-        acts.push(apply_act(snapshot, kind, prepared.object));
+        acts.push(apply_act(snapshot, kind, prepared));
     }
     acts
 }
@@ -308,14 +308,15 @@ fn foreign_owner(snapshot: &Snapshot, id: &ObjectId) -> Option<String> {
     (owner.uid != snapshot.identity.uid).then_some(owner.config)
 }
 
-fn apply_act(snapshot: &Snapshot, kind: &Kind, object: Object) -> Act {
-    let live = snapshot.live.get(&object.id());
+fn apply_act(snapshot: &Snapshot, kind: &Kind, prepared: Prepared) -> Act {
+    let live = snapshot.live.get(&prepared.object.id());
     let precondition = live.map(|live| Precondition::uid(live)).unwrap_or_default();
     Act::new(Action::Apply {
         kind: kind.clone(),
-        object: Box::new(object),
+        object: Box::new(prepared.object),
         manager: FieldManager::Sync,
-        force: snapshot.spec.force_conflicts,
+        // Drift is repaired even though whoever edited a field owns it now; a field that was never ours is a conflict.
+        force: snapshot.spec.force_conflicts || prepared.is_repair,
         precondition,
     })
     .by(snapshot.actor())
@@ -336,6 +337,11 @@ fn prune(snapshot: &Snapshot, inventory: &Inventory, plan: &mut Plan, report: &m
     let mut acts = Vec::new();
     for decision in &decisions {
         if let PruneVerdict::Keep(reason) = &decision.verdict {
+            if matches!(reason, KeepReason::TooMany { .. }) {
+                report.held = Some(format!(
+                    "{reason}; nothing is pruned until a commit or spec.prune.guard.maxPercent says otherwise"
+                ));
+            }
             report.kept.push(format!("{}: {reason}", decision.id));
             continue;
         }

@@ -1,11 +1,11 @@
 //! What Git wants, made ready for the cluster: namespace, ownership, claims.
 
 use api::{GitOpsConfig, names};
-use diff_engine::{Applied, Claims, CompareOptions, Comparison, Owner};
+use diff_engine::{Applied, Claim, Claims, CompareOptions, Comparison, Owner};
 use object_model::Object;
 
 use super::snapshot::Snapshot;
-use crate::{FieldManager, Rendered, Scope, View};
+use crate::{FieldManager, Rendered, Scope, View, kinds};
 
 /// One object that Git wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,9 @@ pub(super) struct Prepared {
     pub(super) object: Object,
     /// The difference from live; everything when there is no live object.
     pub(super) comparison: Option<Comparison>,
+    /// Whether exactly this was applied to the live object before: every field of it was ours, so what differs now was
+    /// taken from us.
+    pub(super) is_repair: bool,
 }
 
 impl Prepared {
@@ -57,6 +60,7 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
         owner.put_on(&mut object);
     }
     let live = snapshot.live.get(&wish.object.id());
+    let mut is_repair = false;
     let comparison = live.map(|live| {
         let claims = claims(snapshot, live);
         object = diff_engine::take_claimed(&object, live, &claims, FieldManager::Sync.name());
@@ -66,6 +70,7 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
             Some(_) if live.annotation(APPLIED).is_some() => Applied::Other,
             _ => Applied::Unknown,
         };
+        is_repair = applied == Applied::Same;
         let options =
             CompareOptions { field_manager: FieldManager::Sync.name(), applied, claims: &claims, ignore: &[] };
         diff_engine::compare(&object, live, &options)
@@ -73,7 +78,7 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     if !comparison.as_ref().is_some_and(Comparison::is_in_sync) {
         stamp(snapshot, wish, &mut object);
     }
-    Prepared { object, comparison }
+    Prepared { object, comparison, is_repair }
 }
 
 /// Annotation: digest of what was applied last, so that server defaults in lists are not taken for drift.
@@ -101,7 +106,12 @@ fn stamp(snapshot: &Snapshot, wish: &Wish, object: &mut Object) {
 
 /// The fields of a live object that others drive: published claims of living owners, and autoscalers.
 fn claims(snapshot: &Snapshot, live: &Object) -> Claims {
-    let published = Claims::on(live).unwrap_or_default();
+    let published = Claims::on(live).unwrap_or_default().of_live_owners(|claim| is_live(snapshot, claim));
     let autoscalers = snapshot.autoscalers.iter().map(|autoscaler| &**autoscaler);
     published.and(diff_engine::autoscaler_claims(live, autoscalers))
+}
+
+/// A claim ends with its owner. Only Rollouts publish claims here; what another engine claims is its own to take back.
+fn is_live(snapshot: &Snapshot, claim: &Claim) -> bool {
+    claim.kind != kinds::rollout().kind || snapshot.rollouts.contains(&claim.uid)
 }

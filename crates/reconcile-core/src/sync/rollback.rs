@@ -29,7 +29,10 @@ pub(super) fn consider(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report
     }
     let name = promotion_name(snapshot.config.name(), &bad.commit);
     report.rollback = Some(name.clone());
-    if snapshot.promotions.contains_key(&name) {
+    if let Some(promotion) = snapshot.promotions.get(&name) {
+        if promotion.str_at("/status/phase") == Some("Failed") {
+            report.stalled_rollback = promotion.str_at("/status/message").map(str::to_owned);
+        }
         return;
     }
     let mut spec = json!({

@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub refusals: BTreeMap<ObjectId, String>,
     /// Autoscalers in the namespaces of the wishes.
     pub autoscalers: Vec<Arc<Object>>,
+    /// The Rollouts among the owners of claims that there are.
+    pub rollouts: BTreeSet<Uid>,
     /// Promotions about this config, by name.
     pub promotions: BTreeMap<String, Arc<Object>>,
     /// Rows that the record has, of those that would be written.
@@ -103,6 +105,7 @@ impl Snapshot {
             unserved: BTreeSet::new(),
             refusals: BTreeMap::new(),
             autoscalers: Vec::new(),
+            rollouts: BTreeSet::new(),
             promotions: promotions(view, key),
             recorded: BTreeSet::new(),
             config,
@@ -148,6 +151,7 @@ impl Snapshot {
         for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {
             self.autoscalers.extend(view.list(&kinds::horizontal_pod_autoscaler(), namespace));
         }
+        self.rollouts = claimants(view, self.live.values());
         let keys: Vec<String> = super::decide::record_rows(self).into_iter().map(|row| row.key).collect();
         self.recorded = keys.into_iter().filter(|key| view.is_recorded(key)).collect();
     }
@@ -182,6 +186,29 @@ impl Snapshot {
             _ => None,
         }
     }
+}
+
+/// The Rollouts that claim something of these objects and exist. They are next to what they drive nearly always, so other
+/// namespaces are read only for a claim whose owner is not there.
+fn claimants<'a>(view: &dyn View, live: impl Iterator<Item = &'a Arc<Object>>) -> BTreeSet<Uid> {
+    let rollout = kinds::rollout();
+    let mut found = BTreeSet::new();
+    let mut sought = BTreeSet::new();
+    for object in live {
+        let claims = diff_engine::Claims::on(object).unwrap_or_default();
+        let owners: Vec<Uid> =
+            claims.iter().filter(|claim| claim.kind == rollout.kind).map(|claim| claim.uid.clone()).collect();
+        if !owners.is_empty() {
+            let near = view.list(&rollout, object.namespace().unwrap_or_default());
+            found.extend(near.iter().filter_map(|near| near.uid()).filter(|uid| owners.contains(uid)));
+            sought.extend(owners);
+        }
+    }
+    if !sought.is_subset(&found) {
+        let far = view.list(&rollout, "");
+        found.extend(far.iter().filter_map(|far| far.uid()).filter(|uid| sought.contains(uid)));
+    }
+    found
 }
 
 fn identity(config: &Object, key: &Key, uid: &Uid) -> ConfigIdentity {

@@ -29,6 +29,8 @@ pub(super) struct Report {
     pub(super) drift: Vec<String>,
     pub(super) pruned: usize,
     pub(super) kept: Vec<String>,
+    /// Why nothing is pruned although something left Git: the guard against a commit that takes too much away.
+    pub(super) held: Option<String>,
     pub(super) inventory: usize,
     pub(super) health: Option<diff_engine::Health>,
     pub(super) rollback: Option<String>,
@@ -67,6 +69,10 @@ impl Report {
             failures.push((if *condition == "Fetched" { "FetchFailed" } else { "RenderFailed" }, message.clone()));
         }
         failures.extend(self.errors.iter().map(|(_, reason, message)| (*reason, message.clone())));
+        failures.extend(self.held.iter().map(|why| ("PruneHeld", why.clone())));
+        if let Some(health) = self.health.as_ref().filter(|health| health.status == HealthStatus::Degraded) {
+            failures.push(("Degraded", health.message.clone()));
+        }
         failures
     }
 
@@ -264,12 +270,7 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
         list.push(Condition::new("Ready", False, reason, message.clone()));
         return list;
     }
-    if snapshot
-        .config
-        .list_at("/status/conditions")
-        .iter()
-        .any(|item| item.get("type").and_then(Value::as_str) == Some("Stalled"))
-    {
+    if has(snapshot, "Stalled") {
         list.push(Condition::new("Stalled", False, "Proceeding", ""));
     }
     if let Some((condition, reason, message)) = &report.broken {
@@ -296,13 +297,13 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
     }
     if !report.drift.is_empty() {
         list.push(Condition::new("Drifted", True, "Drifted", report.drift.join(", ")));
-    } else if snapshot
-        .config
-        .list_at("/status/conditions")
-        .iter()
-        .any(|item| item.get("type").and_then(Value::as_str) == Some("Drifted"))
-    {
+    } else if has(snapshot, "Drifted") {
         list.push(Condition::new("Drifted", False, "InSync", ""));
+    }
+    if let Some(why) = &report.held {
+        list.push(Condition::new("Pruned", False, "PruneHeld", why.clone()));
+    } else if has(snapshot, "Pruned") {
+        list.push(Condition::new("Pruned", True, "Pruned", ""));
     }
     if report.different > report.drift.len() {
         list.push(Condition::new("Applied", Unknown, "Applying", format!("commit {commit} is being applied")));
@@ -312,6 +313,12 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
     list.push(Condition::new("Applied", True, "Applied", format!("applied commit {commit}")));
     health_conditions(report, &commit, &mut list);
     list
+}
+
+/// Whether the status has a condition of this type already: some are told only once there was something to tell.
+fn has(snapshot: &Snapshot, kind: &str) -> bool {
+    let conditions = snapshot.config.list_at("/status/conditions");
+    conditions.iter().any(|item| item.get("type").and_then(Value::as_str) == Some(kind))
 }
 
 fn health_conditions(report: &Report, commit: &str, list: &mut Vec<Condition>) {

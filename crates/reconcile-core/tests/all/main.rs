@@ -8,5 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod example;
 mod play;
 mod rollout;

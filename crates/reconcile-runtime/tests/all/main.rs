@@ -4,6 +4,7 @@
 
 mod cluster;
 mod drive;
+mod example;
 mod git;
 mod nginx;
 mod record;

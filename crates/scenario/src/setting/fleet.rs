@@ -42,13 +42,16 @@ pub struct Fleet {
     place: Place,
 }
 
+/// Where a repository in memory seems to be.
+const MEMORY_URL: &str = "https://git.example.com/acme/fleet.git";
+
 /// The branch of the fleet.
 pub const BRANCH: &str = "main";
 
 impl Fleet {
     /// A repository in memory.
     pub fn in_memory() -> Self {
-        Self { place: Place::Memory(MemoryRemote::new("fleet.git")) }
+        Self { place: Place::Memory(MemoryRemote::new(MEMORY_URL)) }
     }
 
     /// A bare repository in `folder/fleet.git`.
@@ -72,7 +75,7 @@ impl Fleet {
     /// The URL that configs name.
     pub fn url(&self) -> String {
         match &self.place {
-            Place::Memory(_) => "https://git.example.com/acme/fleet.git".to_owned(),
+            Place::Memory(_) => MEMORY_URL.to_owned(),
             Place::Disk { path, .. } => format!("file://{}", path.display()),
         }
     }

@@ -94,9 +94,25 @@ fn play(case: &Case, from: &Moment) -> (Moment, Vec<(String, Moment)>) {
 fn go_on(case: &Case, from: &Moment) -> Moment {
     in_virtual_time(async || {
         let setting = from.begin();
-        with_operator(&setting, pass(case.seconds)).await;
+        with_operator(&setting, rest(&setting, case.seconds)).await;
         Moment::of(&setting)
     })
+}
+
+/// Waits until nothing was stored for longer than any pause or delay of the scenarios, at most twice `seconds`.
+async fn rest(setting: &Setting, seconds: u64) {
+    const QUIET_SECONDS: u64 = 14;
+    let revision = || setting.handle().unwrap().with(|cluster| cluster.revision());
+    let (mut last, mut quiet) = (revision(), 0);
+    for _ in 0..seconds * 2 {
+        pass(1).await;
+        let now = revision();
+        quiet = if now == last { quiet + 1 } else { 0 };
+        last = now;
+        if quiet >= QUIET_SECONDS {
+            return;
+        }
+    }
 }
 
 /// What must be equal at the end, in lines.
@@ -121,8 +137,9 @@ fn told(moment: &Moment) -> BTreeMap<String, String> {
     }
     let repository = moment.fleet.memory().unwrap().repository();
     let head = repository.resolve("main").unwrap().unwrap();
-    for (path, bytes) in repository.tree_at(head).unwrap().files("").unwrap() {
-        lines.insert(format!("git {path}"), String::from_utf8_lossy(&bytes).into_owned());
+    let tree = repository.tree_at(head).unwrap();
+    for path in tree.files("").unwrap().keys() {
+        lines.insert(format!("git {path}"), String::from_utf8_lossy(&tree.read(path).unwrap()).into_owned());
     }
     let commits = moment.fleet.log(100);
     for kind in ["promote", "rollback"] {

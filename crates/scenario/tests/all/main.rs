@@ -11,4 +11,9 @@
 
 mod crash;
 mod demo;
+mod example;
+mod faults;
+mod ownership;
+mod restart;
+mod shop;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reconcile_runtime::MemoryRecord;
+use reconcile_runtime::{MemoryRecord, Runtime};
 use scenario::setting::{Fleet, OperatorOptions, Setting};
 use sim_cluster::{Cluster, Settings, run_controllers};
 use sim_traffic::Traffic;
@@ -18,13 +18,17 @@ pub(crate) fn world(seed: u64) -> Setting {
 
 /// Runs something in virtual time, on a thread and a runtime of its own.
 pub(crate) fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(run())
 }
 
 /// Runs `people` while the world turns and a fresh operator works; both end with it.
 pub(crate) async fn with_operator<T>(setting: &Setting, people: impl Future<Output = T>) -> T {
-    let operator = setting.operator_runtime(&OperatorOptions::default());
+    beside(setting, setting.operator_runtime(&OperatorOptions::default()), people).await
+}
+
+/// Runs `people` while the world turns and this operator works; both end with it.
+pub(crate) async fn beside<T>(setting: &Setting, operator: Runtime, people: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
         done = people => done,
