@@ -25,7 +25,8 @@ cargo xtask COMMAND
   tidy                              layers, lints, examples, folder names, forbidden words
   licences                          every dependency is permissively licensed and comes from the registry
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
-  e2e [--only embedded|real]        the scripts on the embedded and on the real cluster
+  e2e [--only embedded|real] [SCENARIO...]
+                                    request scripts and whole scenarios on the embedded and on the real cluster
   conformance record|verify|check [NAME]
                                     request transcripts: recorded from the real API server, compared there or on the
                                     embedded one

@@ -6,5 +6,6 @@
 //! The crate decides nothing: what it starts is what the operator ships.
 
 pub mod demo;
+pub mod end_to_end;
 pub mod setting;
 pub mod story;

@@ -30,7 +30,7 @@ pub(crate) enum Foreground {
 /// Starts what does not run yet, waits until pods can run, and returns the path of the kubeconfig.
 pub(crate) fn up(folders: &Folders, tools: &Tools, foreground: Foreground) -> Result<PathBuf> {
     let kubeconfig = folders.state.join("kubeconfig");
-    if PROGRAMS.iter().all(|name| processes::is_running(&folders.state, name)) {
+    if is_up(folders) {
         wait_until_ready(tools, &kubeconfig, &folders.state)?;
         return Ok(kubeconfig);
     }
@@ -46,6 +46,11 @@ pub(crate) fn up(folders: &Folders, tools: &Tools, foreground: Foreground) -> Re
         return Err(error);
     }
     Ok(kubeconfig)
+}
+
+/// Says whether every program runs.
+pub(crate) fn is_up(folders: &Folders) -> bool {
+    PROGRAMS.iter().all(|name| processes::is_running(&folders.state, name))
 }
 
 /// Ends every program that runs, and waits for each.

@@ -15,7 +15,9 @@ use object_model::{Object, Timestamp};
 use serde_json::{Value, json};
 use sim_traffic::{Behaviour, Load};
 
-use crate::setting::{Change, FleetError, PeopleError, Setting, apply, apply_documents, get, wait_for};
+use crate::setting::{
+    Change, FleetError, PeopleError, Setting, apply, apply_documents, get, parse_documents, wait_for, wait_until_served,
+};
 
 const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
 const CONFIG: (&str, &str) = ("sluice.dev/v1", "GitOpsConfig");
@@ -179,21 +181,20 @@ impl Play<'_> {
     async fn prepare(&mut self) -> Result<(), DemoError> {
         self.act(0, "a cluster with Sluice's kinds and roles, and a Git repository");
         let people = self.setting.people.clone();
-        for definition in crate::setting::definitions("sluice.dev") {
-            apply(&people, &definition).await?;
+        let mut definitions = crate::setting::definitions("sluice.dev");
+        definitions
+            .extend(parse_documents(include_str!("../../../../fixtures/demo/cluster/virtual-service-crd.yaml"))?);
+        for definition in &definitions {
+            apply(&people, definition).await?;
         }
-        apply_documents(&people, include_str!("../../../../fixtures/demo/cluster/virtual-service-crd.yaml")).await?;
-        for name in [
-            "gitopsconfigs.sluice.dev",
-            "promotions.sluice.dev",
-            "rollouts.argoproj.io",
-            "virtualservices.networking.istio.io",
-        ] {
+        for definition in &definitions {
             let kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
-            self.wait(kind, "", name, &format!("{name} is established"), |object| {
-                has_condition(object, "Established", "True")
-            })
-            .await?;
+            let what = format!("{} is established", definition.name());
+            self.wait(kind, "", definition.name(), &what, |object| has_condition(object, "Established", "True"))
+                .await?;
+        }
+        for definition in &definitions {
+            wait_until_served(&people, definition, self.limit).await?;
         }
         for role in crate::setting::roles("sluice.dev")? {
             apply(&people, &role).await?;

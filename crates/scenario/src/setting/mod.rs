@@ -14,13 +14,16 @@ mod probe;
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, roles};
 pub use operator::OperatorOptions;
-pub use people::{PeopleError, apply, apply_documents, delete, get, list, merge, parse_documents, wait_for};
+pub use people::{
+    PeopleError, apply, apply_documents, delete, get, list, merge, parse_documents, wait_for, wait_until_served,
+};
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use object_model::{Object, Timestamp};
+use object_model::{Object, ObjectId, Timestamp};
 use reconcile_runtime::{Clock, MemoryRecord, Record};
 use sim_cluster::{Cluster, Handle};
 use sim_traffic::Traffic;
@@ -33,6 +36,16 @@ const TRAFFIC_KINDS: [(&str, &str); 5] = [
     ("networking.istio.io/v1alpha3", "VirtualService"),
     ("networking.istio.io/v1alpha3", "DestinationRule"),
 ];
+
+/// Those of them that direct requests; the pods only come and go below.
+const ROUTING_KINDS: [(&str, &str); 4] = [
+    ("v1", "Service"),
+    ("discovery.k8s.io/v1", "EndpointSlice"),
+    ("networking.istio.io/v1alpha3", "VirtualService"),
+    ("networking.istio.io/v1alpha3", "DestinationRule"),
+];
+/// How often a state is read until it holds still.
+const READS_MAX: usize = 3;
 
 /// Hears of a Git push or a record write, as `push before`, `push after`, `record before`, `record after`.
 pub type Probe = Arc<dyn Fn(&'static str) + Send + Sync>;
@@ -73,8 +86,9 @@ pub struct Setting {
 
 impl Setting {
     /// A world in memory and virtual time, beginning at `cluster`'s own present. The tokio clock should be paused.
-    pub fn in_memory(cluster: Cluster, fleet: Fleet, traffic: Traffic, record: MemoryRecord) -> Self {
+    pub fn in_memory(mut cluster: Cluster, fleet: Fleet, traffic: Traffic, record: MemoryRecord) -> Self {
         let epoch = cluster.now();
+        cluster.set_rbac(true);
         let handle = Handle::new(cluster, sim_cluster::Clock::tokio_from(epoch));
         let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
         Self {
@@ -97,11 +111,12 @@ impl Setting {
     /// # Errors
     /// When the repository can't be made.
     pub fn on_wall_clock(
-        cluster: Cluster,
+        mut cluster: Cluster,
         folder: &Path,
         seed: u64,
         record: Arc<dyn Record>,
     ) -> Result<Self, FleetError> {
+        cluster.set_rbac(true);
         let handle = Handle::new(cluster, sim_cluster::Clock::Read(Arc::new(|| Clock::Wall.now())));
         let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
         Ok(Self {
@@ -119,20 +134,21 @@ impl Setting {
         })
     }
 
-    /// A world on a cluster that is there already.
+    /// A world on a cluster that is there already, with a client for people and one for the operator.
     ///
     /// # Errors
     /// When the repository can't be made.
     pub fn on_cluster(
-        client: kube::Client,
+        people: kube::Client,
+        operator: kube::Client,
         folder: &Path,
         seed: u64,
         record: Arc<dyn Record>,
     ) -> Result<Self, FleetError> {
         Ok(Self {
             ground: Ground::Real,
-            people: client.clone(),
-            operator: client,
+            people,
+            operator,
             fleet: Fleet::on_disk(folder)?,
             traffic: Arc::new(Mutex::new(Traffic::new(seed))),
             record,
@@ -193,16 +209,7 @@ impl Setting {
     async fn traffic_objects(&self) -> Option<Vec<Object>> {
         match &self.ground {
             Ground::Embedded(handle) => Some(handle.with(|cluster| embedded_objects(cluster))),
-            Ground::Real => {
-                let mut objects = Vec::new();
-                for (api_version, kind) in TRAFFIC_KINDS {
-                    // A kind that is not installed carries no traffic.
-                    if let Ok(found) = people::list(&self.people, api_version, kind, "").await {
-                        objects.extend(found);
-                    }
-                }
-                Some(objects)
-            }
+            Ground::Real => real_objects(&self.people).await,
         }
     }
 
@@ -228,6 +235,41 @@ fn embedded_objects(cluster: &Cluster) -> Vec<Object> {
         objects.extend(cluster.list(&storage, None).filter_map(|stored| Object::from_json(stored.json().clone()).ok()));
     }
     objects
+}
+
+/// Reads the objects one kind after the other, and again when what directs the requests changed meanwhile: a weight of
+/// before beside pods of after is a state that no request ever meets.
+async fn real_objects(people: &kube::Client) -> Option<Vec<Object>> {
+    for _ in 0..READS_MAX {
+        let before = routing_versions(people).await?;
+        let mut objects = Vec::new();
+        for (api_version, kind) in TRAFFIC_KINDS {
+            objects.extend(kind_or_none(people, api_version, kind).await?);
+        }
+        if routing_versions(people).await? == before {
+            return Some(objects);
+        }
+    }
+    None
+}
+
+/// The version of every object that directs requests.
+async fn routing_versions(people: &kube::Client) -> Option<BTreeSet<(ObjectId, Option<String>)>> {
+    let mut versions = BTreeSet::new();
+    for (api_version, kind) in ROUTING_KINDS {
+        let objects = kind_or_none(people, api_version, kind).await?;
+        versions.extend(objects.iter().map(|object| (object.id(), object.resource_version().map(str::to_owned))));
+    }
+    Some(versions)
+}
+
+/// The objects of a kind; none of a kind that is not installed, which carries no traffic.
+async fn kind_or_none(people: &kube::Client, api_version: &str, kind: &str) -> Option<Vec<Object>> {
+    match people::list(people, api_version, kind, "").await {
+        Ok(objects) => Some(objects),
+        Err(PeopleError::UnknownKind(_)) => Some(Vec::new()),
+        Err(_) => None,
+    }
 }
 
 fn embedded_client(handle: &Handle, user: Option<sim_cluster::User>) -> kube::Client {

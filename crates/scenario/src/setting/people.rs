@@ -124,7 +124,7 @@ pub async fn get(
     };
     match send(client, Request::get(format!("{path}/{name}")).body(Vec::new()), &format!("get {kind} {name}")).await {
         Ok(value) => Ok(Object::from_json(value).ok()),
-        Err(PeopleError::Request { message, .. }) if message.contains("not found") => Ok(None),
+        Err(PeopleError::Request { message, .. }) if is_absent(&message) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -177,6 +177,30 @@ pub async fn wait_for(
     }
 }
 
+/// Waits until the cluster serves the kinds of a definition, which it does a moment after it has established it.
+///
+/// # Errors
+/// When it does not within `limit`.
+pub async fn wait_until_served(client: &kube::Client, definition: &Object, limit: Duration) -> Result<(), PeopleError> {
+    let text = |pointer: &str| definition.str_at(pointer).unwrap_or_default().to_owned();
+    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+    let begun = tokio::time::Instant::now();
+    for version in definition.list_at("/spec/versions") {
+        if version.get("served") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let api_version = format!("{group}/{}", version.get("name").and_then(Value::as_str).unwrap_or_default());
+        while list(client, &api_version, &kind, "").await.is_err() {
+            if begun.elapsed() >= limit {
+                let what = format!("the cluster serves {api_version} {kind}");
+                return Err(PeopleError::TimedOut { what, waited: limit });
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+    Ok(())
+}
+
 /// Finds the path of a kind by asking the cluster.
 async fn resource_path(
     client: &kube::Client,
@@ -188,7 +212,7 @@ async fn resource_path(
     let unknown = || PeopleError::UnknownKind(format!("{api_version}/{kind}"));
     let found = match send(client, Request::get(&base).body(Vec::new()), &base).await {
         Ok(found) => found,
-        Err(PeopleError::Request { .. }) => return Err(unknown()),
+        Err(PeopleError::Request { message, .. }) if is_absent(&message) => return Err(unknown()),
         Err(error) => return Err(error),
     };
     let resources = found.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -204,6 +228,11 @@ async fn resource_path(
     } else {
         format!("{base}/{plural}")
     })
+}
+
+/// Whether the cluster answered that there is no such thing, in the words for objects, for paths and for kinds.
+fn is_absent(message: &str) -> bool {
+    message.contains("not found") || message.contains("could not find the requested resource")
 }
 
 async fn send(
