@@ -44,11 +44,6 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Plays everything on a real control plane.
-pub(crate) fn real() -> Result<()> {
-    on_real_cluster(&Folders::default(), &[])
-}
-
 /// A failed script does not keep the scenarios from being played.
 fn embedded(arguments: &[String]) -> Result<()> {
     let scripts = conformance::play(&["check"], &[]);
