@@ -252,7 +252,7 @@ pub(crate) struct Promote {
     /// Pipeline in the namespace.
     #[arg(long)]
     pub(crate) pipeline: Option<String>,
-    /// Who asks, as NAME <EMAIL>; becomes the author of the commit.
+    /// Who asks, as name and e-mail address in angle brackets; becomes the author of the commit.
     #[arg(long, default_value = "")]
     pub(crate) requested_by: String,
     /// Why.
