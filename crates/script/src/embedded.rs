@@ -20,8 +20,8 @@ const EPOCH_SECONDS: i64 = 1_893_456_000;
 /// Why a script has no transcript from the embedded cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// The script starts kubectl and there is none.
-    #[error("kubectl is not installed")]
+    /// The script starts kubectl and there is none of the recorded version.
+    #[error("kubectl 1.35 is not installed")]
     NoKubectl,
     /// The cluster could not be set up.
     #[error("failed to set up the embedded cluster")]
@@ -78,13 +78,21 @@ pub fn play(script: &Script) -> Result<Transcript, EmbeddedError> {
     })
 }
 
+/// Whether the program is a kubectl of the version whose words were recorded; another one says the same differently.
+fn is_recorded_version(program: &std::path::Path) -> bool {
+    let output = std::process::Command::new(program).args(["version", "--client", "--output=json"]).output();
+    let Ok(output) = output else { return false };
+    let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    version.pointer("/clientVersion/minor").and_then(serde_json::Value::as_str) == Some(KUBECTL_MINOR)
+}
+
+/// Minor version of the kubectl that the transcripts are of.
+const KUBECTL_MINOR: &str = "35";
+
 /// Programs live in real time and need an address.
 fn play_with_listener(script: &Script) -> Result<Transcript, EmbeddedError> {
     let program = std::env::var_os("KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
-    let is_installed = program.is_file()
-        || std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(&program).is_file()));
-    if !is_installed {
+    if !is_recorded_version(&program) {
         return Err(EmbeddedError::NoKubectl);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
