@@ -1,4 +1,4 @@
-//! `cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [SCENARIO...]`: the request scripts and whole scenarios
+//! `cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [--short] [SCENARIO...]`: the request scripts and whole scenarios
 //! on both clusters, one list each.
 //!
 //! A real control plane that is up already is played on and stays up; otherwise one is built, started and ended for the
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::control_plane::{self, Folders, Foreground};
 use crate::{conformance, run};
 
-const USAGE: &str = "usage: cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [--verbose] [SCENARIO...]";
+const USAGE: &str = "usage: cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [--short] [SCENARIO...]";
 
 /// Plays on the embedded cluster, then on the real one where it is up or the Go toolchain can build it.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
             "--only" => only = rest.next().map(String::as_str).or(Some("")),
             "--dir" => folders.state = folder(rest.next(), argument)?,
             "--tools" => folders.tools = folder(rest.next(), argument)?,
-            "--verbose" => passed_on.push(argument.clone()),
+            "--short" => passed_on.push(argument.clone()),
             flag if flag.starts_with('-') => bail!("unknown argument `{flag}`; {USAGE}"),
             _ => passed_on.push(argument.clone()),
         }

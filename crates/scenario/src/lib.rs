@@ -5,7 +5,10 @@
 //!
 //! The crate decides nothing: what it starts is what the operator ships.
 
+mod condition;
 pub mod demo;
 pub mod end_to_end;
 pub mod setting;
 pub mod story;
+pub mod verbs;
+mod world;

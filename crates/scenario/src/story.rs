@@ -11,8 +11,14 @@ use crate::setting::{PeopleError, Setting, get, list};
 ///
 /// # Errors
 /// When the cluster does not answer.
-pub async fn why(setting: &Setting, namespace: &str, kind: &str, name: &str) -> Result<String, PeopleError> {
-    let Some(object) = get(&setting.people, "argoproj.io/v1alpha1", kind, namespace, name).await? else {
+pub async fn why(
+    setting: &Setting,
+    namespace: &str,
+    api_version: &str,
+    kind: &str,
+    name: &str,
+) -> Result<String, PeopleError> {
+    let Some(object) = get(&setting.people, api_version, kind, namespace, name).await? else {
         return Ok(String::new());
     };
     let filter = RecordFilter { object: Some(object.id()), ..RecordFilter::default() };
@@ -22,9 +28,8 @@ pub async fn why(setting: &Setting, namespace: &str, kind: &str, name: &str) -> 
     Ok(links.iter().map(|link| format!("{:<12} {}\n", link.about, link.text)).collect())
 }
 
-/// Every row of the record about the Rollout of qa, oldest first.
-pub async fn history(setting: &Setting) -> Vec<String> {
-    let object = ObjectId::new("argoproj.io", "Rollout", Some("qa"), "frontend");
+/// Every row of the record about an object, oldest first.
+pub async fn history_of(setting: &Setting, object: ObjectId) -> Vec<String> {
     let filter = RecordFilter { object: Some(object), ..RecordFilter::default() };
     let mut rows = setting.record.log(filter).await.unwrap_or_default();
     rows.reverse();

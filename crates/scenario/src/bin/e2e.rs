@@ -1,14 +1,13 @@
-//! Plays every scenario on the embedded cluster in virtual time, and on a real one when its kubeconfig is given.
+//! Plays the scenario files on the embedded cluster in virtual time, and on a real one when its kubeconfig is given.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use scenario::demo::{Check, Progress};
-use scenario::end_to_end::{Outcome, Place, Scenario, on_embedded, on_real};
+use scenario::end_to_end::{Outcome, Place, RealCluster, Scenario, on_embedded, scenarios};
 
-const USAGE: &str = "usage: e2e [--kubeconfig FILE] [--only-real] [--seed N] [--verbose] [SCENARIO...]";
+const USAGE: &str = "usage: e2e [--kubeconfig FILE] [--only-real] [--short] [--seed N] [SCENARIO...]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,12 +27,13 @@ struct Wish {
     kubeconfig: Option<PathBuf>,
     only_real: bool,
     seed: u64,
-    verbose: bool,
 }
 
 impl Wish {
     fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut wish = Self { scenarios: Vec::new(), kubeconfig: None, only_real: false, seed: 7, verbose: false };
+        let mut wish = Self { scenarios: scenarios()?, kubeconfig: None, only_real: false, seed: 7 };
+        let mut is_short = false;
+        let mut names: Vec<&str> = Vec::new();
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -41,23 +41,24 @@ impl Wish {
                     wish.kubeconfig = Some(rest.next().ok_or("--kubeconfig needs a file")?.into());
                 }
                 "--only-real" => wish.only_real = true,
+                "--short" => is_short = true,
                 "--seed" => {
                     let number = rest.next().and_then(|text| text.parse().ok());
                     wish.seed = number.ok_or("--seed needs a number")?;
                 }
-                "--verbose" => wish.verbose = true,
-                name => {
-                    let found = Scenario::ALL.into_iter().find(|scenario| scenario.name() == name);
-                    wish.scenarios.push(found.ok_or_else(|| format!("`{name}` is no scenario; {USAGE}"))?);
-                }
+                flag if flag.starts_with('-') => return Err(format!("unknown argument `{flag}`; {USAGE}")),
+                name => names.push(name),
             }
         }
         if wish.only_real && wish.kubeconfig.is_none() {
             return Err("--only-real needs --kubeconfig".to_owned());
         }
-        if wish.scenarios.is_empty() {
-            wish.scenarios.extend(Scenario::ALL);
+        if let Some(unknown) = names.iter().find(|name| !wish.scenarios.iter().any(|one| one.name() == **name)) {
+            let known: Vec<&str> = wish.scenarios.iter().map(Scenario::name).collect();
+            return Err(format!("`{unknown}` is no scenario; there are {}", known.join(", ")));
         }
+        let is_asked = |one: &Scenario| names.is_empty() || names.contains(&one.name());
+        wish.scenarios.retain(|one| is_asked(one) && (one.is_short || !is_short));
         Ok(wish)
     }
 }
@@ -67,70 +68,77 @@ fn run(wish: &Wish) -> Result<bool, String> {
     let mut all_passed = true;
     if !wish.only_real {
         println!("{}", Place::Embedded);
+        let mut list = List::begin();
         for scenario in &wish.scenarios {
             let begun = Instant::now();
-            let mut tell = teller(wish.verbose);
-            let outcome = on_embedded(*scenario, wish.seed, &mut tell).map_err(|error| error.to_string())?;
-            all_passed &= show(&outcome, begun.elapsed());
+            let outcome = on_embedded(scenario, wish.seed).map_err(|error| error.to_string())?;
+            list.show(&outcome, begun.elapsed());
         }
+        all_passed &= list.end();
     }
     if let Some(kubeconfig) = &wish.kubeconfig {
         println!("{} of {}", Place::Real, kubeconfig.display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        for scenario in &wish.scenarios {
-            all_passed &= runtime.block_on(play_for_real(wish, *scenario, kubeconfig))?;
-        }
+        all_passed &= runtime.block_on(on_real(wish, kubeconfig)).map_err(|error| explain(&error))?;
     }
     Ok(all_passed)
 }
 
-async fn play_for_real(wish: &Wish, scenario: Scenario, kubeconfig: &Path) -> Result<bool, String> {
-    let begun = Instant::now();
-    let folder = std::env::temp_dir().join(format!("sluice-e2e-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut tell = teller(wish.verbose);
-    let played = on_real(scenario, kubeconfig, &folder, wish.seed, &mut tell).await;
-    let removed = std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()));
-    let outcome = played.map_err(|error| format!("{}: {error}", scenario.name()))?;
-    let has_passed = show(&outcome, begun.elapsed());
-    removed.map(|()| has_passed)
+async fn on_real(wish: &Wish, kubeconfig: &Path) -> Result<bool, scenario::end_to_end::RealError> {
+    let cluster = RealCluster::prepare(kubeconfig).await?;
+    let mut list = List::begin();
+    for scenario in &wish.scenarios {
+        let begun = Instant::now();
+        let outcome = cluster.play(scenario, wish.seed).await?;
+        list.show(&outcome, begun.elapsed());
+    }
+    cluster.end().await?;
+    Ok(list.end())
 }
 
-fn teller(verbose: bool) -> impl FnMut(Progress) {
-    let begun = Instant::now();
-    move |progress| {
-        if !verbose {
-            return;
-        }
-        let took = begun.elapsed().as_secs_f64();
-        match progress {
-            Progress::Act { number, title } => eprintln!("{took:7.1} s  act {number}: {title}"),
-            Progress::Told(text) => eprintln!("{took:7.1} s    {text}"),
-            Progress::Checked(Check { what, holds, found }) => {
-                eprintln!("{took:7.1} s    {} {what} ({found})", if holds { "holds:" } else { "DOES NOT HOLD:" });
-            }
-        }
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
     }
+    message
 }
 
-/// Prints how it went and says whether it passed.
-fn show(outcome: &Outcome, took: Duration) -> bool {
-    let has_passed = outcome.has_passed();
-    let held = outcome.checks.iter().filter(|check| check.holds).count();
-    println!(
-        "  {} {:<16} {held} of {} checks hold; {:.1} s of the cluster's time in {:.1} s",
-        if has_passed { "ok    " } else { "FAILED" },
-        outcome.scenario.name(),
-        outcome.checks.len(),
-        outcome.lasted.as_secs_f64(),
-        took.as_secs_f64(),
-    );
-    for problem in outcome.problems() {
-        println!("         {problem}");
+/// The printed list of one cluster.
+struct List {
+    begun: Instant,
+    played: usize,
+    failed: usize,
+}
+
+impl List {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), played: 0, failed: 0 }
     }
-    if !has_passed {
-        eprintln!("{}", outcome.diagnosis);
+
+    /// Prints how a scenario went; a failed one with what the cluster looked like.
+    fn show(&mut self, outcome: &Outcome, took: Duration) {
+        let has_passed = outcome.has_passed();
+        let mark = if has_passed { "ok    " } else { "FAILED" };
+        let (took, lasted) = (took.as_secs_f64(), outcome.lasted.as_secs_f64());
+        println!("  {mark} {:<34} {took:>6.1} s  ({lasted:.0} s of its world)", outcome.name);
+        for problem in outcome.problems() {
+            println!("         {problem}");
+        }
+        if !has_passed {
+            eprintln!("{}", outcome.diagnosis);
+        }
+        self.played += 1;
+        self.failed += usize::from(!has_passed);
     }
-    has_passed
+
+    /// Prints the counts; says whether all passed.
+    fn end(&self) -> bool {
+        let passed = self.played - self.failed;
+        println!("  {passed} passed, {} failed in {:.0} s", self.failed, self.begun.elapsed().as_secs_f64());
+        self.failed == 0
+    }
 }

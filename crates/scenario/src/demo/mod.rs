@@ -15,9 +15,7 @@ use object_model::{Object, Timestamp};
 use serde_json::{Value, json};
 use sim_traffic::{Behaviour, Load};
 
-use crate::setting::{
-    Change, FleetError, PeopleError, Setting, apply, apply_documents, get, parse_documents, wait_for, wait_until_served,
-};
+use crate::setting::{Change, FleetError, PeopleError, Setting, apply_documents, get, install, wait_for};
 
 const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
 const CONFIG: (&str, &str) = ("sluice.dev/v1", "GitOpsConfig");
@@ -180,25 +178,7 @@ impl Play<'_> {
     /// What stands before the operator comes: kinds, roles, and the first commit.
     async fn prepare(&mut self) -> Result<(), DemoError> {
         self.act(0, "a cluster with Sluice's kinds and roles, and a Git repository");
-        let people = self.setting.people.clone();
-        let mut definitions = crate::setting::definitions("sluice.dev");
-        definitions
-            .extend(parse_documents(include_str!("../../../../fixtures/demo/cluster/virtual-service-crd.yaml"))?);
-        for definition in &definitions {
-            apply(&people, definition).await?;
-        }
-        for definition in &definitions {
-            let kind = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
-            let what = format!("{} is established", definition.name());
-            self.wait(kind, "", definition.name(), &what, |object| has_condition(object, "Established", "True"))
-                .await?;
-        }
-        for definition in &definitions {
-            wait_until_served(&people, definition, self.limit).await?;
-        }
-        for role in crate::setting::roles("sluice.dev")? {
-            apply(&people, &role).await?;
-        }
+        install(&self.setting.people, self.limit).await?;
         let files = repository_files();
         let change =
             Change { subject: "Begin the fleet", author: "Paula Platform <paula@example.com>", trailers: &[], files };
@@ -338,7 +318,7 @@ impl Play<'_> {
 
     async fn remember(&mut self) -> Result<(), DemoError> {
         self.act(5, "the record tells who wanted what, from which commit and build");
-        let story = crate::story::why(self.setting, "e2e", "Rollout", "frontend").await?;
+        let story = crate::story::why(self.setting, "e2e", ROLLOUT.0, ROLLOUT.1, "frontend").await?;
         for (what, part) in [
             ("why names the person who asked", "Rita Release"),
             ("why names the promotion", "frontend-to-e2e"),
@@ -348,7 +328,8 @@ impl Play<'_> {
             let found = story.lines().find(|line| line.contains(part)).map(str::trim).unwrap_or_default().to_owned();
             self.check(what, !found.is_empty(), found);
         }
-        let rows = crate::story::history(self.setting).await;
+        let frontend = object_model::ObjectId::new("argoproj.io", ROLLOUT.1, Some("qa"), "frontend");
+        let rows = crate::story::history_of(self.setting, frontend).await;
         let images: Vec<&str> = ["v1", "v2", "v3"]
             .into_iter()
             .filter(|tag| rows.iter().any(|row| row.contains(&format!("{IMAGE}:{tag}"))))

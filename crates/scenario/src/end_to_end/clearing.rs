@@ -1,4 +1,4 @@
-//! Takes away what a play leaves on a cluster: namespaces, roles and environments. Definitions stay.
+//! Takes away what a play leaves on a cluster: environments, namespaces, and what people made for the whole cluster.
 //!
 //! `qa` and `prod` are names that real clusters have. So nothing is deleted before the cluster has shown that no real
 //! machine is part of it.
@@ -9,11 +9,8 @@ use object_model::Object;
 
 use crate::setting::{PeopleError, delete, get, list, parse_documents, roles};
 
-/// What the demonstration applies besides the installation.
-const MANIFESTS: [&str; 2] = [
-    include_str!("../../../../fixtures/demo/cluster/accounts.yaml"),
-    include_str!("../../../../fixtures/demo/cluster/environments.yaml"),
-];
+/// What the fixtures hold for a whole cluster.
+const ACCOUNTS: &str = include_str!("../../../../fixtures/demo/cluster/accounts.yaml");
 /// kwok plays a node that has this annotation.
 const PLAYED: &str = "kwok.x-k8s.io/node";
 /// How long a namespace may take to go.
@@ -40,50 +37,58 @@ pub enum ClearError {
     },
 }
 
-/// Deletes what plays make, and waits until it is gone.
+/// Deletes what plays make, and what else is named, and waits until it is gone. What was installed stays.
 ///
 /// # Errors
 /// When the cluster has a node of its own, refuses, or is too slow.
-pub async fn clear(people: &kube::Client) -> Result<(), ClearError> {
+pub(super) async fn clear(people: &kube::Client, made: &[Object]) -> Result<(), ClearError> {
     for node in list(people, "v1", "Node", "").await? {
         if node.annotation(PLAYED).is_none() {
             return Err(ClearError::InUse { node: node.name().to_owned() });
         }
     }
-    let objects = leftovers()?;
-    for object in &objects {
+    let mut objects = match list(people, "sluice.dev/v1alpha1", "Environment", "").await {
+        Ok(environments) => environments,
+        Err(PeopleError::UnknownKind(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    objects.extend(parse_documents(ACCOUNTS)?.into_iter().filter(|object| object.namespace().is_none()));
+    objects.extend(made.iter().cloned());
+    objects.retain(|object| object.kind() != "Namespace");
+    let namespaces = list(people, "v1", "Namespace", "").await?;
+    objects.extend(namespaces.into_iter().filter(|namespace| !is_of_the_system(namespace.name())));
+    take_away(people, &objects).await
+}
+
+/// Deletes the accounts and roles of the installation; definitions stay.
+///
+/// # Errors
+/// When the cluster refuses or is too slow.
+pub(super) async fn uninstall(people: &kube::Client) -> Result<(), ClearError> {
+    let mut objects = roles("sluice.dev")?;
+    objects.retain(|object| object.namespace().is_none());
+    take_away(people, &objects).await
+}
+
+/// Namespaces that a cluster begins with, and the operator's own.
+fn is_of_the_system(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-") || namespace == api::install::NAMESPACE
+}
+
+async fn take_away(people: &kube::Client, objects: &[Object]) -> Result<(), ClearError> {
+    for object in objects {
         if found(people, object).await?.is_some_and(|found| !found.is_deleting()) {
-            let namespace = object.namespace().unwrap_or_default();
-            delete(people, object.api_version(), object.kind(), namespace, object.name()).await?;
+            delete(people, object.api_version(), object.kind(), "", object.name()).await?;
         }
     }
-    for object in &objects {
+    for object in objects {
         wait_until_gone(people, object).await?;
     }
     Ok(())
 }
 
-/// Everything outside a namespace, environments first and their namespaces last.
-fn leftovers() -> Result<Vec<Object>, PeopleError> {
-    let mut made = roles("sluice.dev")?;
-    for text in MANIFESTS {
-        made.extend(parse_documents(text)?);
-    }
-    let environments: Vec<Object> = made.iter().filter(|object| object.kind() == "Environment").cloned().collect();
-    let mut namespaces: Vec<Object> =
-        environments.iter().map(|environment| Object::new("v1", "Namespace", None, environment.name())).collect();
-    namespaces.extend(made.iter().filter(|object| object.kind() == "Namespace").cloned());
-    let of_cluster = made
-        .into_iter()
-        .filter(|object| object.namespace().is_none() && !matches!(object.kind(), "Environment" | "Namespace"));
-    let mut all = environments;
-    all.extend(of_cluster);
-    all.extend(namespaces);
-    Ok(all)
-}
-
 async fn found(people: &kube::Client, object: &Object) -> Result<Option<Object>, PeopleError> {
-    get(people, object.api_version(), object.kind(), object.namespace().unwrap_or_default(), object.name()).await
+    get(people, object.api_version(), object.kind(), "", object.name()).await
 }
 
 async fn wait_until_gone(people: &kube::Client, object: &Object) -> Result<(), ClearError> {
@@ -102,15 +107,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn environments_go_before_their_namespaces_and_nothing_of_the_cluster_stays() {
-        let names: Vec<String> =
-            leftovers().unwrap().iter().map(|object| format!("{} {}", object.kind(), object.name())).collect();
-        assert_eq!(names[..3], ["Environment qa", "Environment e2e", "Environment prod"]);
-        assert_eq!(
-            names[names.len() - 5..],
-            ["Namespace qa", "Namespace e2e", "Namespace prod", "Namespace sluice-system", "Namespace platform"]
-        );
-        assert!(names.contains(&"ClusterRoleBinding platform-environments".to_owned()));
-        assert!(names.contains(&"ClusterRole sluice-rollout".to_owned()));
+    fn the_namespaces_of_the_system_stay() {
+        for (namespace, stays) in [
+            ("default", true),
+            ("kube-system", true),
+            ("kube-public", true),
+            ("sluice-system", true),
+            ("qa", false),
+            ("platform", false),
+        ] {
+            assert_eq!(is_of_the_system(namespace), stays, "{namespace}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! What a cluster looks like after a play that went wrong: states, Events, and requests that were refused.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use object_model::Object;
@@ -51,31 +50,9 @@ pub async fn diagnosis(setting: &Setting) -> String {
     text
 }
 
-/// How far the embedded cluster's store has come.
-pub(super) fn revision(setting: &Setting) -> Option<u64> {
-    setting.handle().map(|handle| handle.with(|cluster| cluster.revision()))
-}
-
-/// What RBAC refused from a revision on: virtual time may stand still meanwhile, the store does not. Each such request is a right that a role lacks, though the play may do without.
-pub(super) fn forbidden(setting: &Setting, since: u64) -> Vec<String> {
-    let Some(handle) = setting.handle() else { return Vec::new() };
-    let requests: BTreeSet<String> = handle.with(|cluster| {
-        cluster.requests().filter(|entry| entry.code == 403 && entry.revision >= since).map(request).collect()
-    });
-    requests.into_iter().take(REFUSALS_MAX).collect()
-}
-
 /// Whether a request was refused; that something is not there yet is an answer like any other.
 fn is_refused(entry: &LogEntry) -> bool {
     entry.code >= 400 && entry.code != 404
-}
-
-fn request(entry: &LogEntry) -> String {
-    let resource = match entry.subresource.as_str() {
-        "" => entry.resource.clone(),
-        subresource => format!("{}/{subresource}", entry.resource),
-    };
-    format!("{} {resource} {}/{} by {}", entry.verb, entry.namespace, entry.name, entry.actor.user.name)
 }
 
 fn line(object: &Object) -> String {

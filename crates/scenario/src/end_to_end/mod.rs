@@ -1,4 +1,4 @@
-//! Plays whole scenarios on both grounds, the embedded cluster and a real one, and tells what held.
+//! Plays scenario files on both grounds, the embedded cluster and a real one, and tells what was not so.
 //!
 //! The operator is the same on both: it acts as its own ServiceAccount under RBAC, so what its ClusterRoles lack shows
 //! here and not at a user's.
@@ -6,44 +6,25 @@
 mod clearing;
 mod diagnosis;
 mod embedded;
+mod file;
 mod real;
 
-pub use clearing::{ClearError, clear};
+pub use clearing::ClearError;
 pub use diagnosis::diagnosis;
-use diagnosis::{forbidden, revision};
 pub use embedded::on_embedded;
-pub use real::{RealError, on_real};
+pub use file::{Scenario, fixtures, scenarios};
+pub use real::{RealCluster, RealError};
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::demo::{self, Check, DemoError, Progress};
-use crate::setting::{OperatorOptions, Setting};
+use script::{Stage, Transport};
 
-/// A story with checks that can be played on any setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scenario {
-    /// Environments, a canary, a rollback in cluster and Git, a promotion, and the record.
-    Demonstration,
-}
-
-impl Scenario {
-    /// Every scenario, in the order in which they are played.
-    pub const ALL: [Self; 1] = [Self::Demonstration];
-
-    /// The name by which it is asked for.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Demonstration => "demonstration",
-        }
-    }
-
-    async fn play(self, setting: &Setting, tell: &mut dyn FnMut(Progress)) -> Result<Vec<Check>, DemoError> {
-        match self {
-            Self::Demonstration => demo::play(setting, tell).await,
-        }
-    }
-}
+use crate::setting::{BRANCH, Setting};
+use crate::verbs::verbs;
+use crate::world::World;
 
 /// Where a scenario is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +48,12 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Which one.
-    pub scenario: Scenario,
+    pub name: String,
     /// Where.
     pub place: Place,
-    /// What was looked up, in order.
-    pub checks: Vec<Check>,
-    /// Why it ended early, if it did.
+    /// The first line that was not so, and what was seen instead.
     pub failure: Option<String>,
-    /// What RBAC refused after all roles stood; only the embedded cluster tells.
+    /// Requests for which the operator lacked a right.
     pub forbidden: Vec<String>,
     /// What the cluster looked like, when something is wrong.
     pub diagnosis: String,
@@ -83,89 +62,87 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it came to its end and everything held.
+    /// Whether every line was so.
     pub fn has_passed(&self) -> bool {
-        let all_hold = !self.checks.is_empty() && self.checks.iter().all(|check| check.holds);
-        all_hold && self.failure.is_none() && self.forbidden.is_empty()
+        self.failure.is_none() && self.forbidden.is_empty()
     }
 
-    /// What did not hold, a line each.
+    /// What was not so, a line each.
     pub fn problems(&self) -> Vec<String> {
-        let broken = self.checks.iter().filter(|check| !check.holds);
-        let lines = broken.map(|check| format!("not so: {} (found: {})", check.what, check.found));
         let forbidden = self.forbidden.iter().map(|request| format!("forbidden: {request}"));
-        let failure = self.failure.iter().map(|failure| format!("ended early: {failure}"));
-        lines.chain(forbidden).chain(failure).collect()
+        self.failure.iter().cloned().chain(forbidden).collect()
     }
 }
 
-/// Plays with the operator and the traffic beside it.
-async fn play_beside_the_operator(
-    scenario: Scenario,
-    place: Place,
-    setting: &Setting,
-    tell: &mut dyn FnMut(Progress),
-) -> Outcome {
+/// Plays on a cluster on which everything is installed. The operator that the scenario started is ended.
+async fn play(scenario: &Scenario, place: Place, world: &World, cluster: Arc<dyn Transport>) -> Outcome {
+    let setting = &world.setting;
     let begun = setting.now();
-    let operator = setting.operator_runtime(&OperatorOptions::default());
-    let mut checks = Vec::new();
-    let mut prepared = None;
-    let mut note = |progress: Progress| {
-        match &progress {
-            Progress::Act { number: 1, .. } => prepared = revision(setting),
-            Progress::Checked(check) => checks.push(check.clone()),
-            Progress::Act { .. } | Progress::Told(_) => {}
+    let mut stage = Stage::new(cluster, "default");
+    stage.variables.set("repository", &setting.fleet.url());
+    stage.variables.set("branch", BRANCH);
+    stage.put(world.clone());
+    let verbs = verbs();
+    let lines = async {
+        stage.play(&scenario.script, &verbs).await.map_err(|error| error.to_string())?;
+        match world.violated().await {
+            Some(violated) => Err(format!("{}: {violated}", scenario.name())),
+            None => Ok(()),
         }
-        tell(progress);
     };
-    let failure = tokio::select! {
+    let mut failure = tokio::select! {
         biased;
-        played = scenario.play(setting, &mut note) => played.err().map(|error| error.to_string()),
+        played = lines => played.err(),
+        violated = world.guard() => Some(format!("{}: {violated}", scenario.name())),
         () = setting.turn() => Some("the world stopped turning".to_owned()),
-        () = operator.run(std::future::pending()) => Some("the operator ended".to_owned()),
     };
     let lasted = Duration::try_from(setting.now().duration_since(begun)).unwrap_or_default();
-    let forbidden = prepared.map(|since| forbidden(setting, since)).unwrap_or_default();
-    let mut outcome = Outcome { scenario, place, checks, failure, forbidden, diagnosis: String::new(), lasted };
-    if !outcome.has_passed() {
-        outcome.diagnosis = diagnosis(setting).await;
+    let forbidden = forbidden(setting);
+    let is_wrong = failure.is_some() || !forbidden.is_empty();
+    let diagnosis = if is_wrong { diagnosis(setting).await } else { String::new() };
+    setting.overheard.trap.disarm();
+    if let Err(message) = world.operator.stop().await {
+        failure.get_or_insert(message);
     }
-    outcome
+    Outcome { name: scenario.name().to_owned(), place, failure, forbidden, diagnosis, lasted }
+}
+
+/// What RBAC refused to the operator: each is a right that a role lacks, though the play may do without. A namespace that
+/// is going away refuses new objects by the same status, so scenarios do not delete namespaces that are in use.
+fn forbidden(setting: &Setting) -> Vec<String> {
+    const FORBIDDEN: u16 = 403;
+    let asked = setting.overheard.asked().into_iter().filter(|asked| asked.status == FORBIDDEN);
+    let requests: BTreeSet<String> = asked.map(|asked| format!("{} {}", asked.method, asked.path)).collect();
+    requests.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcome(checks: &[bool], failure: Option<&str>) -> Outcome {
-        let checks =
-            checks.iter().map(|holds| Check { what: "v2 is stable".to_owned(), holds: *holds, found: "v1".to_owned() });
+    fn outcome(failure: Option<&str>, forbidden: &[&str]) -> Outcome {
         Outcome {
-            scenario: Scenario::Demonstration,
+            name: "drift".to_owned(),
             place: Place::Embedded,
-            checks: checks.collect(),
             failure: failure.map(str::to_owned),
-            forbidden: Vec::new(),
+            forbidden: forbidden.iter().map(|request| (*request).to_owned()).collect(),
             diagnosis: String::new(),
             lasted: Duration::ZERO,
         }
     }
 
     #[test]
-    fn a_play_passes_only_when_it_ended_and_every_check_held() {
-        assert!(outcome(&[true, true], None).has_passed());
-        assert!(!outcome(&[], None).has_passed());
-        assert!(!outcome(&[true, false], None).has_passed());
-        assert!(!outcome(&[true], Some("late")).has_passed());
-        let refused = Outcome { forbidden: vec!["get secrets".to_owned()], ..outcome(&[true], None) };
-        assert!(!refused.has_passed());
+    fn a_play_passes_only_when_every_line_was_so_and_no_right_was_missing() {
+        assert!(outcome(None, &[]).has_passed());
+        assert!(!outcome(Some("drift:3: late"), &[]).has_passed());
+        assert!(!outcome(None, &["GET /api/v1/secrets"]).has_passed());
     }
 
     #[test]
-    fn problems_name_the_broken_checks_and_the_early_end() {
+    fn problems_name_the_line_and_the_missing_rights() {
         assert_eq!(
-            outcome(&[true, false], Some("late")).problems(),
-            ["not so: v2 is stable (found: v1)", "ended early: late"]
+            outcome(Some("drift:3: late"), &["GET /api/v1/secrets"]).problems(),
+            ["drift:3: late", "forbidden: GET /api/v1/secrets"]
         );
     }
 }

@@ -1,23 +1,26 @@
-//! A cluster outside for one play: people come with the kubeconfig's credentials, the operator with its own token.
+//! A cluster outside for a list of plays: people come with the kubeconfig's credentials, the operator with its own token.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
+use kube::client::ClientBuilder;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use object_model::Object;
 use serde_json::{Value, json};
 
-use super::{ClearError, Outcome, Place, Scenario, clear, play_beside_the_operator};
-use crate::demo::Progress;
-use crate::setting::{FleetError, PeopleError, Setting, apply, roles, wait_for};
+use super::clearing::{ClearError, clear, uninstall};
+use super::{Outcome, Place, Scenario, fixtures, play};
+use crate::setting::{Fleet, FleetError, Overheard, PeopleError, Setting, install, wait_for};
+use crate::world::World;
 
-/// How long the operator's token is valid.
-const TOKEN_SECONDS: u64 = 3_600;
-/// How long the operator's ServiceAccount may take to come into being.
-const ACCOUNT_LIMIT: Duration = Duration::from_secs(60);
+/// How long the operator's token is valid: longer than any list.
+const TOKEN_SECONDS: u64 = 7_200;
+/// How long the installation may take.
+const INSTALL_LIMIT: Duration = Duration::from_secs(120);
 
-/// Why a scenario could not be played on a real cluster.
+/// Why scenarios could not be played on a real cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum RealError {
     /// The kubeconfig leads nowhere.
@@ -34,6 +37,12 @@ pub enum RealError {
         /// The answer.
         message: String,
     },
+    /// The metrics have no port.
+    #[error("failed to serve metrics: {message}")]
+    Metrics {
+        /// Why.
+        message: String,
+    },
     /// The cluster can't be cleared.
     #[error(transparent)]
     Clear(#[from] ClearError),
@@ -45,29 +54,65 @@ pub enum RealError {
     Fleet(#[from] FleetError),
 }
 
-/// Plays on the cluster of a kubeconfig, with the repository in `folder`. The cluster is cleared before and after.
-///
-/// # Errors
-/// When the play could not begin or the cluster could not be cleared; what goes wrong in the play is in the outcome.
-pub async fn on_real(
-    scenario: Scenario,
-    kubeconfig: &Path,
-    folder: &Path,
-    seed: u64,
-    tell: &mut dyn FnMut(Progress),
-) -> Result<Outcome, RealError> {
-    // Fails when a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let broken = |message: String| RealError::Kubeconfig { path: kubeconfig.to_path_buf(), message };
-    let config = config(kubeconfig).await.map_err(broken)?;
-    let people = kube::Client::try_from(config.clone()).map_err(|error| broken(error.to_string()))?;
-    clear(&people).await?;
-    let operator = operator(&people, config).await?;
-    let record = Arc::new(reconcile_runtime::MemoryRecord::default());
-    let setting = Setting::on_cluster(people.clone(), operator, folder, seed, record)?;
-    let outcome = play_beside_the_operator(scenario, Place::Real, &setting, tell).await;
-    clear(&people).await?;
-    Ok(outcome)
+/// A cluster on which Sluice is installed and nothing else is.
+pub struct RealCluster {
+    people: kube::Client,
+    operator: kube::Config,
+    way: Arc<dyn script::Transport>,
+}
+
+impl RealCluster {
+    /// Clears the cluster of a kubeconfig and installs Sluice on it.
+    ///
+    /// # Errors
+    /// When it can't be reached, is in use by others, or refuses.
+    pub async fn prepare(kubeconfig: &Path) -> Result<Self, RealError> {
+        // Fails when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let broken = |message: String| RealError::Kubeconfig { path: kubeconfig.to_path_buf(), message };
+        let text = std::fs::read_to_string(kubeconfig).map_err(|error| broken(error.to_string()))?;
+        let way = script::connection(&text).map_err(|error| broken(error.to_string()))?;
+        let config = config(kubeconfig).await.map_err(broken)?;
+        let people = kube::Client::try_from(config.clone()).map_err(|error| broken(error.to_string()))?;
+        clear(&people, &[]).await?;
+        install(&people, INSTALL_LIMIT).await?;
+        let operator = operator(&people, config).await?;
+        Ok(Self { people, operator, way: Arc::new(way) })
+    }
+
+    /// Plays one scenario and clears the cluster of it.
+    ///
+    /// # Errors
+    /// When the play could not begin or the cluster could not be cleared; what goes wrong in the play is in the outcome.
+    pub async fn play(&self, scenario: &Scenario, seed: u64) -> Result<Outcome, RealError> {
+        let overheard = Overheard::default();
+        let builder = ClientBuilder::try_from(self.operator.clone());
+        let builder = builder.map_err(|error| RealError::Token { message: error.to_string() })?;
+        let operator = builder.with_layer(&overheard).build();
+        let record = Arc::new(reconcile_runtime::MemoryRecord::default());
+        let people = self.people.clone();
+        let mut setting = Setting::on_cluster(people, operator, overheard, Fleet::served().await?, seed, record);
+        let metrics = |message: String| RealError::Metrics { message };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.map_err(|error| metrics(error.to_string()))?;
+        let clock = setting.clock;
+        let prometheus = sim_traffic::serve(listener, setting.traffic.clone(), move || clock.now());
+        let prometheus = prometheus.map_err(|error| metrics(error.to_string()))?;
+        setting.prometheus = Some(format!("http://{}", prometheus.address()));
+        let world = World::new(setting, &fixtures());
+        let outcome = play(scenario, Place::Real, &world, Arc::clone(&self.way)).await;
+        let made: Vec<Object> = world.notes().made.clone();
+        clear(&self.people, &made).await?;
+        Ok(outcome)
+    }
+
+    /// Takes the installation away again; definitions stay.
+    ///
+    /// # Errors
+    /// When the cluster refuses or is too slow.
+    pub async fn end(self) -> Result<(), RealError> {
+        Ok(uninstall(&self.people).await?)
+    }
 }
 
 async fn config(path: &Path) -> Result<kube::Config, String> {
@@ -76,14 +121,11 @@ async fn config(path: &Path) -> Result<kube::Config, String> {
     kube::Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string())
 }
 
-/// A client that is the operator's ServiceAccount and nobody else.
-async fn operator(people: &kube::Client, mut config: kube::Config) -> Result<kube::Client, RealError> {
-    for role in roles("sluice.dev")? {
-        apply(people, &role).await?;
-    }
+/// How the operator comes as its ServiceAccount and nobody else.
+async fn operator(people: &kube::Client, mut config: kube::Config) -> Result<kube::Config, RealError> {
     let (namespace, name) = (api::install::NAMESPACE, api::install::SERVICE_ACCOUNT);
     let what = format!("{name} is there");
-    wait_for(people, ("v1", "ServiceAccount", namespace, name), &what, ACCOUNT_LIMIT, |_| true).await?;
+    wait_for(people, ("v1", "ServiceAccount", namespace, name), &what, INSTALL_LIMIT, |_| true).await?;
     let fail = |message: String| RealError::Token { message };
     let body = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_SECONDS},
@@ -96,5 +138,5 @@ async fn operator(people: &kube::Client, mut config: kube::Config) -> Result<kub
     let token = answer.pointer("/status/token").cloned().ok_or_else(|| fail("the answer has none".to_owned()))?;
     config.auth_info = serde_json::from_value::<AuthInfo>(json!({"token": token}))
         .map_err(|error| fail(format!("the answer is no token: {error}")))?;
-    kube::Client::try_from(config).map_err(|error| fail(error.to_string()))
+    Ok(config)
 }

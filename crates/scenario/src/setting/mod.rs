@@ -8,15 +8,21 @@ mod fleet;
 mod install;
 mod metrics;
 mod operator;
+mod overheard;
 mod people;
 mod probe;
+mod trap;
 
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
-pub use install::{definitions, roles};
+pub use install::{definitions, install, roles};
+pub use metrics::MetricsState;
 pub use operator::OperatorOptions;
+pub use overheard::{Asked, Overheard, OverheardService};
 pub use people::{
-    PeopleError, apply, apply_documents, delete, get, list, merge, parse_documents, wait_for, wait_until_served,
+    PeopleError, apply, apply_as, apply_documents, delete, get, list, merge, parse_documents, wait_for,
+    wait_until_served,
 };
+pub use trap::{Effect, Trap};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,6 +33,7 @@ use object_model::{Object, ObjectId, Timestamp};
 use reconcile_runtime::{Clock, MemoryRecord, Record};
 use sim_cluster::{Cluster, Handle};
 use sim_traffic::Traffic;
+use tower::Layer as _;
 
 /// Kinds through which requests travel.
 const TRAFFIC_KINDS: [(&str, &str); 5] = [
@@ -80,6 +87,10 @@ pub struct Setting {
     pub prometheus: Option<String>,
     /// Is told right before and right after each effect of the operator that is no request to the cluster.
     pub probe: Option<Probe>,
+    /// What the operator asks of the cluster, as far as its client was made with this ear.
+    pub overheard: Overheard,
+    /// How the provider of metrics answers.
+    pub metrics: Arc<Mutex<MetricsState>>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -90,7 +101,8 @@ impl Setting {
         let epoch = cluster.now();
         cluster.set_rbac(true);
         let handle = Handle::new(cluster, sim_cluster::Clock::tokio_from(epoch));
-        let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
+        let overheard = Overheard::default();
+        let clients = (embedded_client(&handle), operator_client(&handle, &overheard));
         Self {
             ground: Ground::Embedded(handle),
             people: clients.0,
@@ -101,6 +113,8 @@ impl Setting {
             clock: Clock::starting_at(epoch),
             prometheus: None,
             probe: None,
+            overheard,
+            metrics: Arc::default(),
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -118,7 +132,8 @@ impl Setting {
     ) -> Result<Self, FleetError> {
         cluster.set_rbac(true);
         let handle = Handle::new(cluster, sim_cluster::Clock::Read(Arc::new(|| Clock::Wall.now())));
-        let clients = (embedded_client(&handle, None), embedded_client(&handle, Some(operator::user())));
+        let overheard = Overheard::default();
+        let clients = (embedded_client(&handle), operator_client(&handle, &overheard));
         Ok(Self {
             ground: Ground::Embedded(handle),
             people: clients.0,
@@ -129,35 +144,38 @@ impl Setting {
             clock: Clock::Wall,
             prometheus: None,
             probe: None,
+            overheard,
+            metrics: Arc::default(),
             memory: None,
             operators: Arc::default(),
         })
     }
 
-    /// A world on a cluster that is there already, with a client for people and one for the operator.
-    ///
-    /// # Errors
-    /// When the repository can't be made.
+    /// A world on a cluster that is there already, with a client for people and one for the operator, to which
+    /// `overheard` listens.
     pub fn on_cluster(
         people: kube::Client,
         operator: kube::Client,
-        folder: &Path,
+        overheard: Overheard,
+        fleet: Fleet,
         seed: u64,
         record: Arc<dyn Record>,
-    ) -> Result<Self, FleetError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             ground: Ground::Real,
             people,
             operator,
-            fleet: Fleet::on_disk(folder)?,
+            fleet,
             traffic: Arc::new(Mutex::new(Traffic::new(seed))),
             record,
             clock: Clock::Wall,
             prometheus: None,
             probe: None,
+            overheard,
+            metrics: Arc::default(),
             memory: None,
             operators: Arc::default(),
-        })
+        }
     }
 
     /// The embedded cluster, when that is the ground.
@@ -272,10 +290,10 @@ async fn kind_or_none(people: &kube::Client, api_version: &str, kind: &str) -> O
     }
 }
 
-fn embedded_client(handle: &Handle, user: Option<sim_cluster::User>) -> kube::Client {
-    let service = match user {
-        Some(user) => handle.service_as(user),
-        None => handle.service(),
-    };
-    kube::Client::new(service, "default")
+fn embedded_client(handle: &Handle) -> kube::Client {
+    kube::Client::new(handle.service(), "default")
+}
+
+fn operator_client(handle: &Handle, overheard: &Overheard) -> kube::Client {
+    kube::Client::new(overheard.layer(handle.service_as(operator::user())), "default")
 }

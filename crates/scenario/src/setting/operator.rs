@@ -8,6 +8,7 @@ use reconcile_runtime::{
 };
 
 use super::Setting;
+use super::metrics::{self, Switched};
 use super::probe::{ProbedGit, ProbedRecord};
 
 /// What an operator is started with besides its world.
@@ -41,7 +42,7 @@ impl Setting {
         settings.prometheus_address = Some(self.prometheus.clone().unwrap_or_else(|| IN_PROCESS.to_owned()));
         let api = ApiClient::new(self.operator.clone(), options.runtime.request_timeout);
         let committer = Some(settings.bot.clone());
-        let git = match self.fleet.memory() {
+        let git = match self.fleet.in_process() {
             Some(remote) => {
                 let remotes = MemoryRemotes::default();
                 remotes.insert(&self.fleet.url(), remote.clone());
@@ -56,7 +57,7 @@ impl Setting {
         let builder = Runtime::builder(self.operator.clone())
             .clock(self.clock)
             .record(self.operator_record())
-            .git(Arc::new(ProbedGit { inner: git, probe: self.probe.clone() }))
+            .git(Arc::new(ProbedGit { inner: git, probe: self.probe.clone(), trap: self.overheard.trap.clone() }))
             .sender(self.sender())
             .options(options.runtime.clone());
         let runtime = with_domains(builder, &settings).build();
@@ -73,12 +74,14 @@ impl Setting {
     }
 
     fn sender(&self) -> Arc<dyn Sender> {
-        if self.prometheus.is_some()
+        let inner: Arc<dyn Sender> = if self.prometheus.is_some()
             && let Ok(sender) = HttpSender::new(EgressPolicy { allow_loopback: true }, self.clock)
         {
-            return Arc::new(sender);
-        }
-        let (traffic, clock) = (self.traffic.clone(), self.clock);
-        Arc::new(InProcess(move |query: &reconcile_core::HttpQuery| super::metrics::answer(&traffic, clock, query)))
+            Arc::new(sender)
+        } else {
+            let (traffic, clock) = (self.traffic.clone(), self.clock);
+            Arc::new(InProcess(move |query: &reconcile_core::HttpQuery| metrics::answer(&traffic, clock, query)))
+        };
+        Arc::new(Switched { inner, state: self.metrics.clone(), clock: self.clock })
     }
 }

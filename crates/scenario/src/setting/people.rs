@@ -62,9 +62,17 @@ pub async fn apply_documents(client: &kube::Client, text: &str) -> Result<(), Pe
 /// # Errors
 /// When it is refused.
 pub async fn apply(client: &kube::Client, object: &Object) -> Result<(), PeopleError> {
+    apply_as(client, object, "people").await
+}
+
+/// Applies one object server-side under the name of a field manager.
+///
+/// # Errors
+/// When it is refused.
+pub async fn apply_as(client: &kube::Client, object: &Object, manager: &str) -> Result<(), PeopleError> {
     let path =
         resource_path(client, object.api_version(), object.kind(), object.namespace().unwrap_or("default")).await?;
-    let uri = format!("{path}/{}?fieldManager=people&force=true", object.name());
+    let uri = format!("{path}/{}?fieldManager={manager}&force=true", object.name());
     let request = Request::patch(uri).header("content-type", "application/apply-patch+yaml");
     let body = object.to_json().to_string().into_bytes();
     send(client, request.body(body), &format!("apply {}", object.id())).await.map(|_| ())

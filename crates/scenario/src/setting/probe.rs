@@ -9,11 +9,13 @@ use reconcile_core::{Answer, Question, RecordRow};
 use reconcile_runtime::{GitBackend, Record, RecordError, RecordFilter};
 
 use super::Probe;
+use super::trap::{Effect, Trap};
 
 /// Tells before and after each push.
 pub(super) struct ProbedGit<G> {
     pub(super) inner: G,
     pub(super) probe: Option<Probe>,
+    pub(super) trap: Trap,
 }
 
 impl<G: GitBackend> GitBackend for ProbedGit<G> {
@@ -23,9 +25,15 @@ impl<G: GitBackend> GitBackend for ProbedGit<G> {
             if let Some(probe) = self.probe.as_ref().filter(|_| is_push) {
                 probe("push before");
             }
+            if is_push {
+                self.trap.pass(Effect::BeforePush).await;
+            }
             let answer = self.inner.answer(question).await;
             if let Some(probe) = self.probe.as_ref().filter(|_| is_push) {
                 probe("push after");
+            }
+            if is_push {
+                self.trap.pass(Effect::AfterPush).await;
             }
             answer
         })

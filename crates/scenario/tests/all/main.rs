@@ -8,5 +8,6 @@ mod example;
 mod faults;
 mod ownership;
 mod restart;
+mod scenarios;
 mod shop;
 mod world;

@@ -1,0 +1,79 @@
+//! Scenario files: where they are, and what their first lines say.
+
+use std::path::{Path, PathBuf};
+
+use script::Script;
+
+/// The line among a scenario's first comments that puts it on the short list.
+const SHORT: &str = "in the short list";
+
+/// A scenario that has been read.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The lines.
+    pub script: Script,
+    /// Whether it is on the short list, which is played for every change.
+    pub is_short: bool,
+}
+
+impl Scenario {
+    /// Reads a scenario from its text. Every verb is known before the first line is played.
+    ///
+    /// # Errors
+    /// Names the file and the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+        let script = Script::parse(name, text).map_err(|error| error.to_string())?;
+        let known = crate::verbs::names();
+        if let Some(call) = script.calls.iter().find(|call| !known.contains(&call.verb.as_str())) {
+            return Err(format!("{name}:{}: unknown verb `{}`; known are {}", call.line, call.verb, known.join(", ")));
+        }
+        let is_short = script.about.lines().any(|line| line == SHORT);
+        Ok(Self { script, is_short })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.script.name
+    }
+}
+
+/// The folder of the project's fixtures.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+/// Every scenario of the project, in the order of names.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn scenarios() -> Result<Vec<Scenario>, String> {
+    let folder = fixtures().join("scenarios");
+    let fail = |error: std::io::Error| format!("fixtures/scenarios: {error}");
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.extension().is_some_and(|ending| ending == "txt") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Scenario::parse(&name, &std::fs::read_to_string(path).map_err(fail)?)
+    };
+    paths.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_knows_its_list_and_refuses_unknown_verbs() {
+        let scenario = Scenario::parse("a", "# Something.\n# in the short list\n\noperator start\n").unwrap();
+        assert!(scenario.is_short);
+        assert!(!Scenario::parse("a", "# Something.\noperator start\n").unwrap().is_short);
+        let error = Scenario::parse("a", "operator start\n\nhope for the best\n").unwrap_err();
+        assert!(error.starts_with("a:3: unknown verb `hope`; known are commit, git,"), "{error}");
+    }
+}

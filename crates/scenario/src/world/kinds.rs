@@ -1,0 +1,124 @@
+//! The names by which scenarios call objects: `config/shop` for a GitOpsConfig.
+
+use object_model::Object;
+
+use crate::setting::{PeopleError, Setting, get};
+
+/// A kind: the words for it, its API version, its name, and whether its objects live in namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) words: &'static [&'static str],
+    pub(crate) api_version: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) is_namespaced: bool,
+}
+
+const fn kind(
+    words: &'static [&'static str],
+    api_version: &'static str,
+    name: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind { words, api_version, name, plural, is_namespaced: true }
+}
+
+const fn of_cluster(
+    words: &'static [&'static str],
+    api_version: &'static str,
+    name: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind { words, api_version, name, plural, is_namespaced: false }
+}
+
+/// Every kind of which scenarios speak.
+pub(crate) const KINDS: &[Kind] = &[
+    kind(&["config", "gitopsconfig"], "sluice.dev/v1", "GitOpsConfig", "gitopsconfigs"),
+    kind(&["promotion"], "sluice.dev/v1alpha1", "Promotion", "promotions"),
+    kind(&["pipeline"], "sluice.dev/v1alpha1", "Pipeline", "pipelines"),
+    of_cluster(&["environment"], "sluice.dev/v1alpha1", "Environment", "environments"),
+    kind(&["rollout"], "argoproj.io/v1alpha1", "Rollout", "rollouts"),
+    kind(&["analysisrun"], "argoproj.io/v1alpha1", "AnalysisRun", "analysisruns"),
+    kind(&["analysistemplate"], "argoproj.io/v1alpha1", "AnalysisTemplate", "analysistemplates"),
+    kind(&["virtualservice"], "networking.istio.io/v1alpha3", "VirtualService", "virtualservices"),
+    kind(&["deployment"], "apps/v1", "Deployment", "deployments"),
+    kind(&["replicaset"], "apps/v1", "ReplicaSet", "replicasets"),
+    kind(&["configmap"], "v1", "ConfigMap", "configmaps"),
+    kind(&["secret"], "v1", "Secret", "secrets"),
+    kind(&["service"], "v1", "Service", "services"),
+    kind(&["pod"], "v1", "Pod", "pods"),
+    kind(&["event"], "v1", "Event", "events"),
+    kind(&["serviceaccount"], "v1", "ServiceAccount", "serviceaccounts"),
+    kind(&["resourcequota"], "v1", "ResourceQuota", "resourcequotas"),
+    of_cluster(&["namespace"], "v1", "Namespace", "namespaces"),
+    kind(&["networkpolicy"], "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    kind(&["rolebinding"], "rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+];
+
+/// Finds a kind by a word for it.
+pub(crate) fn find(word: &str) -> Result<Kind, String> {
+    let found = KINDS.iter().find(|kind| kind.words.contains(&word));
+    found.copied().ok_or_else(|| {
+        let known: Vec<&str> = KINDS.iter().filter_map(|kind| kind.words.first().copied()).collect();
+        format!("`{word}` is no kind; known are {}", known.join(", "))
+    })
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Reference {
+    /// Reads `KIND/NAME [in NAMESPACE]` from the beginning of `words`, and returns what follows.
+    pub(crate) fn parse<'a>(words: &'a [String], namespace: &'a str) -> Result<(Self, &'a [String]), String> {
+        let (first, rest) = words.split_first().ok_or("KIND/NAME is missing")?;
+        let (word, name) = first.split_once('/').ok_or_else(|| format!("`{first}` is not KIND/NAME"))?;
+        let (namespace, rest) = within(rest, namespace);
+        let kind = find(word)?;
+        let namespace = if kind.is_namespaced { namespace } else { "" };
+        Ok((Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }, rest))
+    }
+
+    /// The object as it is now.
+    pub(crate) async fn read(&self, setting: &Setting) -> Result<Option<Object>, PeopleError> {
+        get(&setting.people, self.kind.api_version, self.kind.name, &self.namespace, &self.name).await
+    }
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.kind.name, self.namespace, self.name)
+    }
+}
+
+/// Reads `in NAMESPACE` from the beginning of `words`; without it, the namespace is the current one.
+pub(crate) fn within<'a>(words: &'a [String], namespace: &'a str) -> (&'a str, &'a [String]) {
+    match words {
+        [word, other, rest @ ..] if word == "in" => (other, rest),
+        _ => (namespace, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_object_is_named_by_kind_and_name_and_where_it_is() {
+        let all = words("config/shop in e2e exists");
+        let (reference, rest) = Reference::parse(&all, "qa").unwrap();
+        assert_eq!((reference.to_string().as_str(), rest), ("GitOpsConfig e2e/shop", &words("exists")[..]));
+        let all = words("environment/qa exists");
+        assert_eq!(Reference::parse(&all, "qa").unwrap().0.namespace, "");
+        assert!(Reference::parse(&words("gadget/x"), "qa").unwrap_err().starts_with("`gadget` is no kind; known are"));
+    }
+}
