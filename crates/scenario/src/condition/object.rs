@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Verdict;
 use super::test::{Test, text_of};
-use crate::setting::get;
+use crate::setting::list;
 use crate::world::World;
 use crate::world::kinds::Reference;
 
@@ -32,7 +32,7 @@ enum Clause {
         reason: Option<String>,
         message: Option<Test>,
     },
-    /// All its pods run an image and are available; of a Rollout, those of the stable version.
+    /// So many pods as it wants have an image and are available; of a Rollout, those of the stable version.
     Serves {
         image: String,
     },
@@ -126,29 +126,27 @@ fn says(object: &Object, kind: &str, status: &str, reason: Option<&str>, message
     (holds, seen)
 }
 
-/// Whether the stable version of a Rollout, or the only one of a Deployment, has this image and all its pods.
+/// Whether enough available pods of the stable version of a Rollout, or of any version of a Deployment, have this image.
 async fn serves(world: &World, object: &Object, image: &str) -> Result<(bool, String), String> {
     let wanted = object.int_at("/spec/replicas").unwrap_or(1);
-    let serving = match object.kind() {
-        "Rollout" => {
-            let stable = object.str_at("/status/stableRS").unwrap_or_default();
-            let name = format!("{}-{stable}", object.name());
-            let people = &world.setting.people;
-            let found = get(people, "apps/v1", "ReplicaSet", object.namespace().unwrap_or_default(), &name).await;
-            found.map_err(|error| error.to_string())?
-        }
-        _ => Some(object.clone()),
+    let namespace = object.namespace().unwrap_or_default();
+    let sets = list(&world.setting.people, "apps/v1", "ReplicaSet", namespace).await;
+    let sets = sets.map_err(|error| error.to_string())?;
+    let stable = object.str_at("/status/stableRS").map(|hash| format!("{}-{hash}", object.name()));
+    let is_serving = |set: &&Object| {
+        let is_owned = set.controller().is_some_and(|owner| Some(owner.uid) == object.uid());
+        is_owned && (object.kind() != "Rollout" || Some(set.name()) == stable.as_deref())
     };
-    let Some(serving) = serving else { return Ok((false, "it has no stable ReplicaSet".to_owned())) };
-    let images: Vec<String> = serving
-        .list_at("/spec/template/spec/containers")
-        .iter()
-        .filter_map(|container| container.get("image")?.as_str().map(str::to_owned))
-        .collect();
-    let available = serving.int_at("/status/availableReplicas").unwrap_or(0);
-    let is_image = images.iter().any(|found| found == image || found.ends_with(&format!("/{image}")));
-    Ok((
-        is_image && available >= wanted,
-        format!("{available} of {wanted} pods of {} are available", images.join(", ")),
-    ))
+    let mut available = 0;
+    let mut seen = Vec::new();
+    for set in sets.iter().filter(is_serving) {
+        let pods = set.int_at("/status/availableReplicas").unwrap_or(0);
+        let containers = set.list_at("/spec/template/spec/containers").iter();
+        let images: Vec<&str> = containers.filter_map(|container| container.get("image")?.as_str()).collect();
+        if images.iter().any(|found| *found == image || found.ends_with(&format!("/{image}"))) {
+            available += pods;
+        }
+        seen.push(format!("{pods} of {}", images.join(", ")));
+    }
+    Ok((available >= wanted, format!("{wanted} pods are wanted, and there are {}", seen.join("; "))))
 }

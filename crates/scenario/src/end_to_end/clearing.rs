@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use object_model::Object;
 
-use crate::setting::{PeopleError, delete, get, list, parse_documents, roles};
+use crate::setting::{PeopleError, delete, delete_all, get, list, parse_documents, roles};
 
 /// What the fixtures hold for a whole cluster.
 const ACCOUNTS: &str = include_str!("../../../../fixtures/demo/cluster/accounts.yaml");
@@ -55,8 +55,12 @@ pub(super) async fn clear(people: &kube::Client, made: &[Object]) -> Result<(), 
     objects.extend(parse_documents(ACCOUNTS)?.into_iter().filter(|object| object.namespace().is_none()));
     objects.extend(made.iter().cloned());
     objects.retain(|object| object.kind() != "Namespace");
-    let namespaces = list(people, "v1", "Namespace", "").await?;
-    objects.extend(namespaces.into_iter().filter(|namespace| !is_of_the_system(namespace.name())));
+    let mut namespaces = list(people, "v1", "Namespace", "").await?;
+    namespaces.retain(|namespace| !is_of_the_system(namespace.name()));
+    for namespace in namespaces.iter().filter(|namespace| !namespace.is_deleting()) {
+        empty(people, namespace.name()).await?;
+    }
+    objects.extend(namespaces);
     take_away(people, &objects).await
 }
 
@@ -68,6 +72,19 @@ pub(super) async fn uninstall(people: &kube::Client) -> Result<(), ClearError> {
     let mut objects = roles("sluice.dev")?;
     objects.retain(|object| object.namespace().is_none());
     take_away(people, &objects).await
+}
+
+/// Takes the workloads away, those that make others first. A namespace with pods waits for half of their grace period.
+async fn empty(people: &kube::Client, namespace: &str) -> Result<(), PeopleError> {
+    let workloads =
+        [("argoproj.io/v1alpha1", "Rollout"), ("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")];
+    for (api_version, kind) in workloads {
+        match delete_all(people, api_version, kind, namespace).await {
+            Ok(()) | Err(PeopleError::UnknownKind(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Namespaces that a cluster begins with, and the operator's own.

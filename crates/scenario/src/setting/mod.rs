@@ -19,7 +19,7 @@ pub use metrics::MetricsState;
 pub use operator::OperatorOptions;
 pub use overheard::{Asked, Overheard, OverheardService};
 pub use people::{
-    PeopleError, apply, apply_as, apply_documents, delete, get, list, merge, parse_documents, wait_for,
+    PeopleError, apply, apply_as, apply_documents, delete, delete_all, get, list, merge, parse_documents, wait_for,
     wait_until_served,
 };
 pub use trap::{Effect, Trap};

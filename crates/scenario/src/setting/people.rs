@@ -114,6 +114,21 @@ pub async fn delete(
         .map(|_| ())
 }
 
+/// Deletes all objects of a kind in a namespace without a grace period.
+///
+/// # Errors
+/// When it is refused.
+pub async fn delete_all(
+    client: &kube::Client,
+    api_version: &str,
+    kind: &str,
+    namespace: &str,
+) -> Result<(), PeopleError> {
+    let path = resource_path(client, api_version, kind, namespace).await?;
+    let request = Request::delete(format!("{path}?gracePeriodSeconds=0")).body(Vec::new());
+    send(client, request, &format!("delete every {kind}")).await.map(|_| ())
+}
+
 /// Reads one object; `None` when there is none.
 ///
 /// # Errors
