@@ -21,7 +21,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
 /// Plays on a real control plane, which is started for it and ended after it.
 pub(crate) fn on_real_cluster(verb: &str, names: &[String]) -> Result<()> {
     let folders = control_plane::Folders::default();
-    let tools = control_plane::build(&folders.tools)?;
+    let tools = control_plane::build(&folders.tools, control_plane::Purpose::ClusterAndClients)?;
+    let _leash = control_plane::Leash::tie(&folders)?;
     let kubeconfig = control_plane::up(&folders, &tools, control_plane::Foreground::No)?;
     let played = play(&[verb, "--kubeconfig", &kubeconfig.to_string_lossy()], names);
     let ended = control_plane::down(&folders);

@@ -5,11 +5,15 @@
 //! play. The players are programs of the crates `script` and `scenario`.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::control_plane::{self, Folders, Foreground};
+use crate::control_plane::{self, Folders, Foreground, Leash, Purpose};
 use crate::{conformance, run};
+
+/// Less than a cold build of the control plane takes on an idle machine with two cores.
+const BUILD_MIN: Duration = Duration::from_secs(6 * 60);
 
 const USAGE: &str = "usage: cargo xtask e2e [--only embedded|real] [--dir D] [--tools D] [--short] [SCENARIO...]";
 
@@ -54,7 +58,8 @@ fn on_real_cluster(folders: &Folders, arguments: &[String]) -> Result<()> {
     if control_plane::is_up(folders) {
         return play_on(&folders.state.join("kubeconfig"), arguments);
     }
-    let tools = control_plane::build(&folders.tools)?;
+    let tools = control_plane::build(&folders.tools, Purpose::ClusterAndClients)?;
+    let _leash = Leash::tie(folders)?;
     let kubeconfig = control_plane::up(folders, &tools, Foreground::No)?;
     let played = play_on(&kubeconfig, arguments);
     let ended = control_plane::down(folders);
@@ -64,6 +69,43 @@ fn on_real_cluster(folders: &Folders, arguments: &[String]) -> Result<()> {
 fn play_on(kubeconfig: &Path, arguments: &[String]) -> Result<()> {
     let scripts = conformance::play(&["verify", "--kubeconfig", &kubeconfig.to_string_lossy()], &[]);
     scripts.and(player(Some(kubeconfig), arguments))
+}
+
+/// How the short list went.
+pub(crate) enum ShortList {
+    /// Everything in it passed.
+    Passed,
+    /// It was not played, for this reason.
+    NotRun(String),
+}
+
+/// Plays the scenarios of the short list on a control plane of their own, which is ended after it. Without a Go toolchain
+/// there is none, and a build that would not be ready at `limit` is not begun or not finished.
+pub(crate) fn short_list(now: Instant, limit: Instant) -> Result<ShortList> {
+    let mut folders = Folders::default();
+    folders.state = folders.state.with_file_name("run-ci");
+    if !control_plane::is_built(&folders.tools, Purpose::Cluster)? {
+        if !run::is_installed("go") {
+            let why = "there is no Go toolchain (`go` in PATH) to build the control plane";
+            return Ok(ShortList::NotRun(why.to_owned()));
+        }
+        let left = limit.saturating_duration_since(now);
+        if left < BUILD_MIN {
+            return Ok(ShortList::NotRun(format!(
+                "the control plane has to be built, which takes at least {} minutes, and {} are left",
+                BUILD_MIN.as_secs() / 60,
+                left.as_secs() / 60
+            )));
+        }
+    }
+    let Some(tools) = control_plane::build_until(&folders.tools, Purpose::Cluster, Some(limit))? else {
+        return Ok(ShortList::NotRun("the build of the control plane was not ready in time".to_owned()));
+    };
+    let _leash = Leash::tie(&folders)?;
+    let kubeconfig = control_plane::up(&folders, &tools, Foreground::No)?;
+    let played = player(Some(&kubeconfig), &["--short".to_owned()]);
+    let ended = control_plane::down(&folders);
+    played.and(ended).map(|()| ShortList::Passed)
 }
 
 /// Runs the player of scenarios; it prints what it played.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -34,6 +35,36 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Whether a command came to its end in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It did, and well.
+    InTime,
+    /// It did not and was ended.
+    Late,
+}
+
+/// Runs `command` like [`run`], but not beyond a moment.
+pub(crate) fn run_until(command: &mut Command, limit: Option<Instant>) -> Result<Ended> {
+    let Some(limit) = limit else { return run(command).map(|()| Ended::InTime) };
+    let shown = shown(command);
+    let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("failed to start `{shown}`"))?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            if !status.success() {
+                bail!("`{shown}` ended with {status}");
+            }
+            return Ok(Ended::InTime);
+        }
+        if Instant::now() >= limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(Ended::Late);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// Runs `command` to its end and returns what it wrote to its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
@@ -60,4 +91,20 @@ fn shown(command: &Command) -> String {
         line.push_str("...");
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_late_is_ended() {
+        let begun = Instant::now();
+        let limit = Some(begun + Duration::from_millis(300));
+        assert_eq!(run_until(Command::new("sleep").arg("60"), limit).unwrap(), Ended::Late);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let limit = Some(Instant::now() + Duration::from_secs(60));
+        assert_eq!(run_until(&mut Command::new("true"), limit).unwrap(), Ended::InTime);
+        assert!(run_until(&mut Command::new("false"), limit).is_err());
+    }
 }

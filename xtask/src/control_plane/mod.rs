@@ -4,6 +4,7 @@
 //! kube-scheduler and kwok (which plays node and pods) and prints the path of a kubeconfig; `down` ends them.
 
 mod build;
+mod leash;
 mod processes;
 mod up;
 
@@ -13,7 +14,8 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-pub(crate) use build::{Tools, build};
+pub(crate) use build::{Purpose, Tools, build, build_until, is_built};
+pub(crate) use leash::Leash;
 pub(crate) use up::{Foreground, down, is_up, up};
 
 /// The folders that one control plane uses.
@@ -49,12 +51,12 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
     match verb.as_str() {
         "build" => {
-            let tools = build(&folders.tools)?;
+            let tools = build(&folders.tools, Purpose::ClusterAndClients)?;
             println!("{}", tools.folder.display());
             Ok(())
         }
         "up" => {
-            let tools = build(&folders.tools)?;
+            let tools = build(&folders.tools, Purpose::ClusterAndClients)?;
             let kubeconfig = up(&folders, &tools, foreground)?;
             println!("kubeconfig: {}", kubeconfig.display());
             if foreground == Foreground::Yes {

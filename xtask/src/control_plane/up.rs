@@ -31,7 +31,7 @@ pub(crate) enum Foreground {
 pub(crate) fn up(folders: &Folders, tools: &Tools, foreground: Foreground) -> Result<PathBuf> {
     let kubeconfig = folders.state.join("kubeconfig");
     if is_up(folders) {
-        wait_until_ready(tools, &kubeconfig, &folders.state)?;
+        furnish(&player()?, &kubeconfig)?;
         return Ok(kubeconfig);
     }
     down(folders)?;
@@ -91,6 +91,7 @@ pub(super) fn watch_until_one_ends(folders: &Folders) -> Result<()> {
 
 fn start_all(folders: &Folders, tools: &Tools, kubeconfig: &Path, own_group: bool) -> Result<()> {
     let state = folders.state.as_path();
+    let player = player()?;
     let [etcd_client, etcd_peer, api, kwok] = free_ports()?;
     let start = |name: &str, program: &Path, arguments: Vec<String>| {
         processes::start(state, name, program, &arguments, own_group)
@@ -112,7 +113,7 @@ fn start_all(folders: &Folders, tools: &Tools, kubeconfig: &Path, own_group: boo
     let certificate = state.join("certificates/apiserver.crt");
     wait("kube-apiserver's certificate", state, "kube-apiserver", || certificate.is_file())?;
     fs::write(kubeconfig, kubeconfig_text(api, &fs::read(&certificate)?, &token))?;
-    wait("kube-apiserver", state, "kube-apiserver", || answers(tools, kubeconfig, &["get", "--raw", "/readyz"]))?;
+    wait("kube-apiserver", state, "kube-apiserver", || plays(&player, kubeconfig, "answers.txt"))?;
 
     kubernetes("kube-controller-manager", controller_manager_arguments(state, kubeconfig))?;
     let scheduler = ["--leader-elect=false", "--secure-port=0", "--kube-api-qps=1000", "--kube-api-burst=2000"];
@@ -121,9 +122,7 @@ fn start_all(folders: &Folders, tools: &Tools, kubeconfig: &Path, own_group: boo
     kubernetes("kube-scheduler", scheduler)?;
     start("kwok", &tools.kwok(), kwok_arguments(kubeconfig, kwok))?;
 
-    let node = run::root().join("fixtures/control-plane/node.yaml");
-    run::output(kubectl(tools, kubeconfig).args(["apply", "--server-side", "-f"]).arg(node))?;
-    wait_until_ready(tools, kubeconfig, state)
+    furnish(&player, kubeconfig)
 }
 
 fn etcd_arguments(state: &Path, client: u16, peer: u16) -> Vec<String> {
@@ -189,20 +188,27 @@ fn kwok_arguments(kubeconfig: &Path, port: u16) -> Vec<String> {
     ]
 }
 
-/// Waits until the node is ready and a new namespace would get its service account: then a pod can be made.
-fn wait_until_ready(tools: &Tools, kubeconfig: &Path, state: &Path) -> Result<()> {
-    let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    wait("the node", state, "kwok", || {
-        run::output(kubectl(tools, kubeconfig).args(["get", "node", "node-0", "-o", ready]))
-            .is_ok_and(|answer| answer == "True")
-    })?;
-    wait("the node to be free of taints", state, "kube-controller-manager", || {
-        run::output(kubectl(tools, kubeconfig).args(["get", "node", "node-0", "-o", "jsonpath={.spec.taints}"]))
-            .is_ok_and(|answer| answer.is_empty())
-    })?;
-    wait("the default service account", state, "kube-controller-manager", || {
-        answers(tools, kubeconfig, &["get", "serviceaccount", "default", "-n", "default"])
-    })
+/// Makes the node and waits until pods can be made.
+fn furnish(player: &Path, kubeconfig: &Path) -> Result<()> {
+    run::run(&mut script(player, kubeconfig, "furnish.txt"))
+}
+
+/// The player of scripts, through which the cluster is asked: no kubectl is needed for it.
+fn player() -> Result<PathBuf> {
+    run::run(&mut run::cargo(&["build", "--quiet", "--locked", "-p", "script", "--bin", "conformance"]))?;
+    Ok(run::target().join("debug/conformance"))
+}
+
+fn script(player: &Path, kubeconfig: &Path, name: &str) -> Command {
+    let mut command = Command::new(player);
+    command.args(["run", "--kubeconfig"]).arg(kubeconfig);
+    command.arg(run::root().join("fixtures/control-plane").join(name));
+    command
+}
+
+/// Says whether a script is played to its end now.
+fn plays(player: &Path, kubeconfig: &Path, name: &str) -> bool {
+    run::output(&mut script(player, kubeconfig, name)).is_ok()
 }
 
 fn wait(what: &str, state: &Path, program: &str, is_so: impl Fn() -> bool) -> Result<()> {
@@ -217,20 +223,6 @@ fn wait(what: &str, state: &Path, program: &str, is_so: impl Fn() -> bool) -> Re
         std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
-}
-
-fn answers(tools: &Tools, kubeconfig: &Path, arguments: &[&str]) -> bool {
-    run::output(kubectl(tools, kubeconfig).args(arguments)).is_ok()
-}
-
-fn kubectl(tools: &Tools, kubeconfig: &Path) -> Command {
-    let mut command = Command::new(tools.kubectl());
-    command.arg(format!("--kubeconfig={}", kubeconfig.display())).arg("--request-timeout=5s");
-    // Its cache of discovery belongs beside the cluster that it describes.
-    if let Some(folder) = kubeconfig.parent() {
-        command.env("HOME", folder);
-    }
-    command
 }
 
 fn last_lines(state: &Path, name: &str) -> String {

@@ -1,5 +1,5 @@
 //! Plays the request scripts: `record` keeps what the real API server answers, `verify` compares it with what was
-//! recorded before, `check` compares the embedded cluster with the recording.
+//! recorded before, `check` compares the embedded cluster with the recording, `run` only plays.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use script::embedded::{self, EmbeddedError};
-use script::{Deviations, Difference, PlayError, Scene, Script, Transcript, Verbs};
+use script::{Deviations, Difference, PlayError, Scene, Script, Stage, Transcript, Verbs};
 
-const USAGE: &str = "usage: conformance record|verify --kubeconfig FILE [NAME...] | check [NAME...] | verbs";
+const USAGE: &str = "usage: conformance record|verify --kubeconfig FILE [NAME...] | check [NAME...] | run --kubeconfig FILE SCRIPT | verbs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +29,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         ["record", "--kubeconfig", kubeconfig, names @ ..] => record(Path::new(kubeconfig), names),
         ["verify", "--kubeconfig", kubeconfig, names @ ..] => verify(Path::new(kubeconfig), names),
         ["check", names @ ..] => check(names),
+        ["run", "--kubeconfig", kubeconfig, script] => run(Path::new(kubeconfig), Path::new(script)),
         ["verbs"] => {
             println!("{}", Verbs::of_requests().usage());
             Ok(true)
@@ -105,6 +106,22 @@ fn record(kubeconfig: &Path, names: &[&str]) -> Result<bool, String> {
     }
     println!("{} recorded, {failed} failed", scripts.len() - failed);
     Ok(failed == 0)
+}
+
+/// Plays one script file as it stands: nothing is prepared, cleared or compared.
+fn run(kubeconfig: &Path, path: &Path) -> Result<bool, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let script = Script::parse(&name, &text).map_err(|error| error.to_string())?;
+    let real = Real::new(kubeconfig)?;
+    let mut stage = Stage::new(Arc::clone(&real.scene.cluster), "default");
+    match real.runtime.block_on(stage.play(&script, &real.scene.verbs)) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            println!("{error}");
+            Ok(false)
+        }
+    }
 }
 
 /// Plays on the real cluster and accepts no difference to the recording.
