@@ -3,11 +3,13 @@
 mod git;
 mod object;
 mod test;
+mod told;
 
 use git::{OfGit, whole};
 use object::OfObject;
 use object_model::Object;
 use test::Test;
+use told::Told;
 
 use crate::setting::{Asked, get, list};
 use crate::story;
@@ -27,6 +29,8 @@ pub(crate) enum Condition {
     WeightWithoutPods { namespace: String, name: String },
     /// On the requests of visitors.
     Visits { what: Visits, test: Test },
+    /// On all that a user is told of an object.
+    Told(Told),
     /// On Events about an object.
     Event { reason: String, about: Reference, test: Test },
     /// On what `why` tells of an object.
@@ -50,8 +54,8 @@ pub(crate) enum Visits {
 /// Which writes of the operator are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// All but Events and Leases.
-    Anything,
+    /// All but Events and Leases; of a kind and name and as a user, when they are given.
+    Anything { kind: Option<Kind>, name: Option<String>, user: Option<String> },
     /// Objects that came into being; of a kind and name, when they are given.
     Created { kind: Option<Kind>, name: Option<String> },
     /// Objects that it deleted, but not of the kinds that are left out.
@@ -75,6 +79,7 @@ impl Condition {
             "git" => OfGit::parse(rest, body).map(Self::Git),
             "weights" => weights(rest, namespace),
             "requests" => visits(rest),
+            "told" => Told::parse(rest, body, namespace).map(Self::Told),
             "event" => event(rest, namespace),
             "why" => {
                 let (about, rest) = Reference::parse(rest, namespace)?;
@@ -85,7 +90,7 @@ impl Condition {
                 let (about, rest) = Reference::parse(rest, namespace)?;
                 Ok(Self::Record { about, test: whole(rest)? })
             }
-            "written" => Ok(Self::Written { what: Written::Anything, test: whole(rest)? }),
+            "written" => written_by(rest),
             "forbidden" => Ok(Self::Written { what: Written::Forbidden, test: whole(rest)? }),
             "created" | "deleted" => written(first == "created", rest),
             "operator" => Ok(Self::Operator { test: whole(rest)? }),
@@ -98,6 +103,7 @@ impl Condition {
         match self {
             Self::Object(of) => of.judge(world).await,
             Self::Git(of) => Ok(of.judge(world)),
+            Self::Told(of) => of.judge(world).await,
             Self::Weights { namespace, name, test } => {
                 let found = route_weights(world, namespace, name).await?;
                 let text = found.map(|weights| weights.iter().map(i64::to_string).collect::<Vec<_>>().join(" "));
@@ -175,6 +181,24 @@ fn event(words: &[String], namespace: &str) -> Result<Condition, String> {
     Ok(Condition::Event { reason: reason.clone(), about, test: whole(rest)? })
 }
 
+/// `written [KIND[/NAME]] [by USER] OPERATOR COUNT`.
+fn written_by(words: &[String]) -> Result<Condition, String> {
+    let word = words.first().map_or("", String::as_str);
+    let (kind_word, name) = match word.split_once('/') {
+        Some((kind, name)) => (kind, Some(name.to_owned())),
+        None => (word, None),
+    };
+    let (kind, rest) = match find(kind_word) {
+        Ok(kind) => (Some(kind), words.get(1..).unwrap_or_default()),
+        Err(_) => (None, words),
+    };
+    let (user, rest) = match rest {
+        [by, user, rest @ ..] if by == "by" => (Some(user.clone()), rest),
+        _ => (None, rest),
+    };
+    Ok(Condition::Written { what: Written::Anything { kind, name, user }, test: whole(rest)? })
+}
+
 /// `created|deleted anything|KIND|KIND/NAME [but KIND[,KIND]] OPERATOR COUNT`.
 fn written(is_created: bool, words: &[String]) -> Result<Condition, String> {
     let usage = "created|deleted anything|KIND[/NAME] [but KIND,KIND] OPERATOR COUNT";
@@ -203,7 +227,12 @@ fn count_written(world: &World, what: &Written, test: &Test) -> Verdict {
         kind.is_none_or(|kind| kind.plural == plural) && name.as_ref().is_none_or(|name| name == found)
     };
     let fits = |asked: &Asked| match what {
-        Written::Anything => asked.is_write() && !asked.is_aside(),
+        Written::Anything { kind, name, user } => {
+            asked.is_write()
+                && !asked.is_aside()
+                && is_of(asked, kind, name)
+                && user.as_ref().is_none_or(|user| asked.acted_as.as_ref() == Some(user))
+        }
         Written::Forbidden => asked.status == FORBIDDEN,
         Written::Created { kind, name } => asked.status == CREATED && !asked.is_aside() && is_of(asked, kind, name),
         Written::Deleted { kind, name, but } => {

@@ -21,6 +21,8 @@ pub struct Asked {
     pub method: Method,
     /// The path without its query.
     pub path: String,
+    /// The user as whom the operator acted, when it was not itself.
+    pub acted_as: Option<String>,
     /// The HTTP status of the answer.
     pub status: u16,
 }
@@ -130,6 +132,8 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let is_effect = is_write(&method) && !is_aside(&path);
+        let acted_as = request.headers().get("impersonate-user").and_then(|user| user.to_str().ok());
+        let acted_as = acted_as.map(str::to_owned);
         let answer = self.inner.call(request);
         let overheard = self.overheard.clone();
         Box::pin(async move {
@@ -137,7 +141,7 @@ where
                 overheard.trap.pass(Effect::BeforeWrite).await;
             }
             let answer = answer.await?;
-            overheard.note(Asked { method, path, status: answer.status().as_u16() });
+            overheard.note(Asked { method, path, acted_as, status: answer.status().as_u16() });
             if is_effect {
                 overheard.trap.pass(Effect::AfterWrite).await;
             }
@@ -159,7 +163,7 @@ mod tests {
             ("/api/v1/namespaces/qa", ("namespaces", "", "qa")),
             ("/version", ("", "", "")),
         ] {
-            let asked = Asked { method: Method::POST, path: path.to_owned(), status: 200 };
+            let asked = Asked { method: Method::POST, path: path.to_owned(), acted_as: None, status: 200 };
             assert_eq!(asked.object(), object);
         }
     }

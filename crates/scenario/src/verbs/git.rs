@@ -25,7 +25,7 @@ pub(super) const GIT: &[Verb] = &[
     },
     Verb {
         name: "webhook",
-        usage: "webhook signed|wrongly signed|unsigned [expecting STATUS]",
+        usage: "webhook signed|wrongly signed|unsigned [expecting STATUS [WORDS]]",
         play: |stage, call| Box::pin(webhook(stage, call)),
     },
 ];
@@ -132,14 +132,17 @@ async fn webhook(stage: &mut Stage, call: &Call) -> Result<(), String> {
         ["unsigned", rest @ ..] => (Signature::Missing, rest),
         _ => return Err("webhook signed|wrongly signed|unsigned [expecting STATUS]".to_owned()),
     };
-    let wanted: u16 = match rest {
-        [] => 202,
-        ["expecting", status] => status.parse().map_err(|_| format!("`{status}` is no status"))?,
-        _ => return Err("webhook ... [expecting STATUS]".to_owned()),
+    let (wanted, said): (u16, &str) = match rest {
+        [] => (202, ""),
+        ["expecting", status, said @ ..] if said.len() < 2 => {
+            let status = status.parse().map_err(|_| format!("`{status}` is no status"))?;
+            (status, said.first().copied().unwrap_or(""))
+        }
+        _ => return Err("webhook ... [expecting STATUS [WORDS]]".to_owned()),
     };
     let address = world.operator.address().ok_or("no operator runs that could answer")?;
     let (status, words) = announce(address, &world.setting.fleet.url(), signature).await?;
-    if status != wanted {
+    if status != wanted || !words.contains(said) {
         return Err(format!("the operator answers {status} {words}"));
     }
     Ok(())
