@@ -25,7 +25,7 @@ cargo xtask COMMAND
   tidy                              layers, lints, examples, folder names, forbidden words
   licences                          every dependency is permissively licensed and comes from the registry
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
-  e2e [--only embedded|real] [SCENARIO...]
+  e2e [--only embedded|real] [--short] [SCENARIO...]
                                     request scripts and whole scenarios on the embedded and on the real cluster
   conformance record|verify|check [NAME]
                                     request transcripts: recorded from the real API server, compared there or on the
@@ -33,7 +33,7 @@ cargo xtask COMMAND
   control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   codegen [--check]                 generated files: CRDs and reference pages
-  ci                                everything that has to hold before a change lands
+  ci [WORD...]                      everything that has to hold before a change lands
 ";
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         "conformance" => conformance::command(rest),
         "e2e" => e2e::command(rest),
         "codegen" => codegen::command(rest),
-        "ci" => ci::command(),
+        "ci" => ci::command(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

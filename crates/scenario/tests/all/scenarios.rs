@@ -8,7 +8,7 @@ use scenario::end_to_end::{Scenario, fixtures, on_embedded, scenarios};
 #[test]
 fn every_scenario_passes_on_the_embedded_cluster() {
     let all = scenarios().unwrap();
-    assert!(all.len() >= 4, "only {} scenarios were found", all.len());
+    assert!(all.len() >= 18, "only {} scenarios were found", all.len());
     let next = AtomicUsize::new(0);
     let problems = Mutex::new(Vec::new());
     let play = || {
@@ -26,6 +26,17 @@ fn every_scenario_passes_on_the_embedded_cluster() {
     });
     let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "{} of {} scenarios failed:\n{}", problems.len(), all.len(), problems.join("\n"));
+}
+
+#[test]
+fn every_scenario_says_first_what_it_shows_and_the_short_list_is_short() {
+    let all = scenarios().unwrap();
+    for scenario in &all {
+        let first = scenario.script.about.lines().next().unwrap_or_default();
+        assert!(first.ends_with('.') && first.len() > 30, "{}: {first}", scenario.name());
+    }
+    let short = all.iter().filter(|scenario| scenario.is_short).count();
+    assert!((4..=8).contains(&short), "{short} scenarios are in the short list");
 }
 
 #[test]
