@@ -1,29 +1,30 @@
 //! `sluice refresh`, `suspend`, `resume` and `wait`.
 
-use scenario::setting::{PeopleError, merge, wait_for};
+use scenario::setting::{PeopleError, Wish, merge, wait_for};
 use serde_json::json;
 
 use crate::args::{Reach, Target, Wait};
 use crate::cluster::{connect, parse_target};
 use crate::output::{Failure, line};
 
-/// Asks for a fetch by an annotation, so that everybody who may edit the config may ask.
+/// Asks for a fetch.
 pub(crate) async fn refresh(reach: &Reach, args: &Target) -> Result<(), Failure> {
     #[expect(clippy::disallowed_methods, reason = "a person asks now")]
-    let now = object_model::format_micro_time(object_model::Timestamp::now());
-    patch(reach, args, &json!({"metadata": {"annotations": {api::names::REFRESH: now}}}), "refresh asked").await
+    let now = object_model::Timestamp::now();
+    ask(reach, args, Wish::Refresh(now), "refresh asked").await
 }
 
 /// Sets or clears `spec.suspend`.
 pub(crate) async fn suspend(reach: &Reach, args: &Target, suspended: bool) -> Result<(), Failure> {
-    let told = if suspended { "suspended" } else { "resumed" };
-    patch(reach, args, &json!({"spec": {"suspend": suspended}}), told).await
+    let (wish, told) = if suspended { (Wish::Suspend, "suspended") } else { (Wish::Resume, "resumed") };
+    ask(reach, args, wish, told).await
 }
 
-async fn patch(reach: &Reach, args: &Target, patch: &serde_json::Value, told: &str) -> Result<(), Failure> {
+async fn ask(reach: &Reach, args: &Target, wish: Wish, told: &str) -> Result<(), Failure> {
     let (named, name) = parse_target(reach, &args.target, "config")?;
     let cluster = connect(reach).await?;
-    merge(&cluster.client, &named.api_version, named.kind, &cluster.namespace, &name, "", patch).await?;
+    let (suffix, patch) = wish.patch();
+    merge(&cluster.client, &named.api_version, named.kind, &cluster.namespace, &name, suffix, &patch).await?;
     line(&format!("{}/{name} {told}", named.kind.to_lowercase()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `sluice promote`, `abort`, `retry`, `pause` and `unpause`: the patches that `kubectl argo rollouts` sends.
 
-use scenario::setting::{apply, get, merge};
-use serde_json::{Value, json};
+use scenario::setting::{self, Wish, apply, merge};
+use serde_json::json;
 
 use crate::args::{Promote, Reach, Target};
 use crate::cluster::{Cluster, connect, parse_target};
@@ -9,8 +9,9 @@ use crate::output::{Failure, line};
 
 const API_VERSION: &str = "argoproj.io/v1alpha1";
 
-async fn patch(cluster: &Cluster, name: &str, suffix: &str, patch: &Value) -> Result<(), Failure> {
-    Ok(merge(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, name, suffix, patch).await?)
+async fn ask(cluster: &Cluster, name: &str, wish: Wish) -> Result<(), Failure> {
+    let (suffix, patch) = wish.patch();
+    Ok(merge(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, name, suffix, &patch).await?)
 }
 
 /// Lets a Rollout go on, or makes a Promotion.
@@ -22,22 +23,11 @@ pub(crate) async fn promote(reach: &Reach, args: &Promote) -> Result<(), Failure
     let target = args.rollout.as_deref().unwrap_or_default();
     let (_, name) = parse_target(reach, target, "rollout")?;
     if args.full {
-        patch(&cluster, &name, "/status", &json!({"status": {"promoteFull": true}})).await?;
+        ask(&cluster, &name, Wish::PromoteFully).await?;
         line(&format!("rollout/{name} fully promoted"));
         return Ok(());
     }
-    let rollout = get(&cluster.client, API_VERSION, "Rollout", &cluster.namespace, &name).await?;
-    let rollout =
-        rollout.ok_or_else(|| Failure::new(format!("Rollout {}/{name} does not exist", cluster.namespace)))?;
-    if rollout.bool_at("/spec/paused") == Some(true) {
-        patch(&cluster, &name, "", &json!({"spec": {"paused": false}})).await?;
-    }
-    if rollout.list_at("/status/pauseConditions").is_empty() {
-        let index = rollout.int_at("/status/currentStepIndex").unwrap_or(0);
-        patch(&cluster, &name, "/status", &json!({"status": {"currentStepIndex": index + 1}})).await?;
-    } else {
-        patch(&cluster, &name, "/status", &json!({"status": {"pauseConditions": null}})).await?;
-    }
+    setting::promote(&cluster.client, &cluster.namespace, &name).await?;
     line(&format!("rollout/{name} promoted"));
     Ok(())
 }
@@ -78,7 +68,7 @@ async fn promote_version(
 /// All traffic to stable.
 pub(crate) async fn abort(reach: &Reach, args: &Target) -> Result<(), Failure> {
     let (_, name) = parse_target(reach, &args.target, "rollout")?;
-    patch(&connect(reach).await?, &name, "/status", &json!({"status": {"abort": true}})).await?;
+    ask(&connect(reach).await?, &name, Wish::Abort).await?;
     line(&format!("rollout/{name} aborted"));
     Ok(())
 }
@@ -86,7 +76,7 @@ pub(crate) async fn abort(reach: &Reach, args: &Target) -> Result<(), Failure> {
 /// Tries again from the first step.
 pub(crate) async fn retry(reach: &Reach, args: &Target) -> Result<(), Failure> {
     let (_, name) = parse_target(reach, &args.target, "rollout")?;
-    patch(&connect(reach).await?, &name, "/status", &json!({"status": {"abort": false}})).await?;
+    ask(&connect(reach).await?, &name, Wish::Retry).await?;
     line(&format!("rollout/{name} retried"));
     Ok(())
 }
@@ -94,7 +84,7 @@ pub(crate) async fn retry(reach: &Reach, args: &Target) -> Result<(), Failure> {
 /// Sets or clears `spec.paused`.
 pub(crate) async fn pause(reach: &Reach, args: &Target, paused: bool) -> Result<(), Failure> {
     let (_, name) = parse_target(reach, &args.target, "rollout")?;
-    patch(&connect(reach).await?, &name, "", &json!({"spec": {"paused": paused}})).await?;
+    ask(&connect(reach).await?, &name, if paused { Wish::Pause } else { Wish::Unpause }).await?;
     line(&format!("rollout/{name} {}", if paused { "paused" } else { "unpaused" }));
     Ok(())
 }

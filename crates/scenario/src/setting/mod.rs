@@ -12,6 +12,7 @@ mod overheard;
 mod people;
 mod probe;
 mod trap;
+mod wishes;
 
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, install, roles};
@@ -23,6 +24,7 @@ pub use people::{
     wait_until_served,
 };
 pub use trap::{Effect, Trap};
+pub use wishes::{Wish, promote};
 
 use std::collections::BTreeSet;
 use std::path::Path;

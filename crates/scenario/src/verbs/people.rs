@@ -1,11 +1,11 @@
 //! What people do to the cluster, with all rights.
 
-use object_model::{Object, format_micro_time};
+use object_model::Object;
 use script::{Call, Stage, Verb};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::world;
-use crate::setting::{apply_as, delete, merge, parse_documents};
+use crate::setting::{self, Wish, apply_as, delete, merge, parse_documents};
 use crate::world::World;
 use crate::world::kinds::Reference;
 
@@ -25,7 +25,7 @@ pub(super) const PEOPLE: &[Verb] = &[
         usage: "delete KIND/NAME [in NAMESPACE]",
         play: |stage, call| Box::pin(remove(stage, call)),
     },
-    Verb { name: "refresh", usage: "refresh config/NAME", play: |stage, call| Box::pin(refresh(stage, call)) },
+    Verb { name: "refresh", usage: "refresh config/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "suspend", usage: "suspend config/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "resume", usage: "resume config/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "abort", usage: "abort rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
@@ -118,26 +118,21 @@ fn only(call: &Call, namespace: &str) -> Result<Reference, String> {
     }
 }
 
-async fn refresh(stage: &mut Stage, call: &Call) -> Result<(), String> {
-    let world = world(stage)?;
-    let now = format_micro_time(world.setting.now());
-    let annotation = json!({"metadata": {"annotations": {api::names::REFRESH: now}}});
-    patch(&world, &only(call, &stage.namespace)?, "", &annotation).await
-}
-
 /// The one-word requests of `sluice` and of `kubectl argo rollouts`, by the same patches.
 async fn ask(stage: &mut Stage, call: &Call) -> Result<(), String> {
     let world = world(stage)?;
     let reference = only(call, &stage.namespace)?;
-    let (suffix, change) = match call.verb.as_str() {
-        "suspend" => ("", json!({"spec": {"suspend": true}})),
-        "resume" => ("", json!({"spec": {"suspend": false}})),
-        "abort" => ("/status", json!({"status": {"abort": true}})),
-        "retry" => ("/status", json!({"status": {"abort": false}})),
-        "pause" => ("", json!({"spec": {"paused": true}})),
-        "unpause" => ("", json!({"spec": {"paused": false}})),
+    let wish = match call.verb.as_str() {
+        "refresh" => Wish::Refresh(world.setting.now()),
+        "suspend" => Wish::Suspend,
+        "resume" => Wish::Resume,
+        "abort" => Wish::Abort,
+        "retry" => Wish::Retry,
+        "pause" => Wish::Pause,
+        "unpause" => Wish::Unpause,
         other => return Err(format!("nobody asks for `{other}`")),
     };
+    let (suffix, change) = wish.patch();
     patch(&world, &reference, suffix, &change).await
 }
 
@@ -146,18 +141,12 @@ async fn promote(stage: &mut Stage, call: &Call) -> Result<(), String> {
     let (reference, rest) = Reference::parse(&call.words, &stage.namespace)?;
     match rest {
         [] => {
-            let rollout = reference.read(&world.setting).await.map_err(|error| error.to_string())?;
-            let rollout = rollout.ok_or_else(|| format!("there is no {reference}"))?;
-            let change = if rollout.list_at("/status/pauseConditions").is_empty() {
-                let index = rollout.int_at("/status/currentStepIndex").unwrap_or(0);
-                json!({"status": {"currentStepIndex": index + 1}})
-            } else {
-                json!({"status": {"pauseConditions": null}})
-            };
-            patch(&world, &reference, "/status", &change).await
+            let promoted = setting::promote(&world.setting.people, &reference.namespace, &reference.name);
+            promoted.await.map_err(|error| error.to_string())
         }
         [word] if word == "fully" => {
-            patch(&world, &reference, "/status", &json!({"status": {"promoteFull": true}})).await
+            let (suffix, change) = Wish::PromoteFully.patch();
+            patch(&world, &reference, suffix, &change).await
         }
         _ => Err("promote rollout/NAME [fully]".to_owned()),
     }
