@@ -7,14 +7,26 @@ use anyhow::{Context, Result};
 
 use super::Folders;
 
-/// Reads until nobody holds the other end any more, then ends every recorded program that is still itself.
+/// Reads until nobody holds the other end any more, then ends every recorded program that is still itself, and after ten
+/// seconds without asking.
 const WATCH: &str = r#"
+end() {
+  left=0
+  for file in "$2"/pids/*; do
+    [ -f "$file" ] || continue
+    read -r id program < "$file"
+    case "$(ps -o args= -p "$id" 2>/dev/null)" in *"$program"*) left=1; kill "$1" "$id" ;; esac
+  done
+}
 read -r _
-for file in "$1"/pids/*; do
-  [ -f "$file" ] || continue
-  read -r id program < "$file"
-  case "$(ps -o args= -p "$id" 2>/dev/null)" in *"$program"*) kill "$id" ;; esac
+end -TERM "$1"
+[ "$left" = 0 ] && exit
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  sleep 1
+  end -0 "$1"
+  [ "$left" = 0 ] && exit
 done
+end -KILL "$1"
 "#;
 
 /// While it lives, the control plane may run; it is ended too when this program is killed or interrupted.
