@@ -11,6 +11,7 @@ mod operator;
 mod overheard;
 mod people;
 mod probe;
+mod push_hook;
 mod trap;
 mod wishes;
 
@@ -23,6 +24,7 @@ pub use people::{
     PeopleError, apply, apply_as, apply_documents, delete, delete_all, get, list, merge, parse_documents, wait_for,
     wait_until_served,
 };
+pub use push_hook::{AnnounceError, PushHook};
 pub use trap::{Effect, Trap};
 pub use wishes::{Wish, promote};
 
@@ -93,6 +95,8 @@ pub struct Setting {
     pub overheard: Overheard,
     /// How the provider of metrics answers.
     pub metrics: Arc<Mutex<MetricsState>>,
+    /// How pushes are announced over HTTP; in process without.
+    pub push_hook: Option<PushHook>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -117,6 +121,7 @@ impl Setting {
             probe: None,
             overheard,
             metrics: Arc::default(),
+            push_hook: None,
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -148,6 +153,7 @@ impl Setting {
             probe: None,
             overheard,
             metrics: Arc::default(),
+            push_hook: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -175,6 +181,7 @@ impl Setting {
             probe: None,
             overheard,
             metrics: Arc::default(),
+            push_hook: None,
             memory: None,
             operators: Arc::default(),
         }
@@ -233,8 +240,22 @@ impl Setting {
         }
     }
 
-    /// Tells the operators that the repository has news, as a forge's webhook does.
+    /// Tells the operator over HTTP that the repository has news, when a forge with a webhook plays along.
+    ///
+    /// # Errors
+    /// When the operator can't be reached or turns the request away.
+    pub async fn call_push_hook(&self) -> Result<(), AnnounceError> {
+        match &self.push_hook {
+            Some(hook) => hook.announce(&self.fleet.url(), BRANCH).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the operator in process that the repository has news, where no forge calls its webhook.
     pub fn announce_push(&self) {
+        if self.push_hook.is_some() {
+            return;
+        }
         let url = self.fleet.url();
         for operator in self.operators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             operator.refresh(|watched| git_source::same_repository(watched, &url));
