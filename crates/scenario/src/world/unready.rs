@@ -1,7 +1,7 @@
 //! Pods that are kept from being ready: by an annotation which the stages of both clusters obey.
 
 use object_model::Object;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::World;
 use crate::setting::{list, merge};
@@ -57,21 +57,23 @@ async fn mark(world: &World, pod: &Object) -> Result<(), crate::setting::PeopleE
     merge(people, "v1", "Pod", namespace, pod.name(), "", &annotation).await?;
     let now = object_model::format_time(world.setting.now());
     let mut conditions = pod.list_at("/status/conditions").to_vec();
-    let mut is_changed = false;
-    for condition in &mut conditions {
-        let is_readiness = matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady"));
-        if is_readiness && condition["status"] == "True" {
-            condition["status"] = json!("False");
-            condition["lastTransitionTime"] = json!(now);
-            is_changed = true;
-        }
+    let is_readiness = |condition: &Value| {
+        let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
+        matches!(text("type"), "Ready" | "ContainersReady") && text("status") == "True"
+    };
+    let mut is_taken = false;
+    for condition in conditions.iter_mut().filter(|condition| is_readiness(condition)) {
+        let Some(condition) = condition.as_object_mut() else { continue };
+        condition.insert("status".to_owned(), json!("False"));
+        condition.insert("lastTransitionTime".to_owned(), json!(now));
+        is_taken = true;
     }
-    if !is_changed {
+    if !is_taken {
         return Ok(());
     }
     let mut containers = pod.list_at("/status/containerStatuses").to_vec();
-    for container in &mut containers {
-        container["ready"] = json!(false);
+    for container in containers.iter_mut().filter_map(Value::as_object_mut) {
+        container.insert("ready".to_owned(), json!(false));
     }
     let status = json!({"status": {"conditions": conditions, "containerStatuses": containers}});
     merge(people, "v1", "Pod", namespace, pod.name(), "/status", &status).await
