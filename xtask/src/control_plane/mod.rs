@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 pub(crate) use build::{Tools, build};
-pub(crate) use up::{Foreground, down, is_up, up};
+pub(crate) use up::{Foreground, audit_log, down, is_up, up};
 
 /// The folders that one control plane uses.
 pub(crate) struct Folders {
