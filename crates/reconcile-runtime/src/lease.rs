@@ -19,6 +19,10 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause between two tries to get the Lease, or to renew it after a failure.
 const RETRY: Duration = Duration::from_secs(2);
+/// How long the same failure is not told again.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// How long giving the Leases back may take: whoever ends the process does not wait for ever.
+const RELEASE: Duration = Duration::from_secs(5);
 /// Pause between two renewals: after a failed one there is time for another before the holder stops.
 const RENEW: Duration = Duration::from_secs(4);
 
@@ -97,12 +101,14 @@ pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOption
     let mut seen = Seen::default();
     let mut held_until: Option<Instant> = None;
     let mut own: Option<Object> = None;
+    let mut failures = Failures::default();
     loop {
         let begun = Instant::now();
         let mut pause = RETRY;
         let won = try_once(&shared, &target, &options.identity, &mut seen, &mut own).await;
         match won {
             Ok(true) => {
+                failures = Failures::default();
                 pause = RENEW;
                 if held_until.is_none() {
                     tracing::info!(lease = %target, identity = %options.identity, "leading");
@@ -112,12 +118,29 @@ pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOption
                 shared.queue.enable(domain, true);
             }
             Ok(false) => lose(&shared, domain, &target, &mut held_until),
-            Err(error) => tracing::warn!(lease = %target, %error, "the Lease could not be renewed"),
+            Err(error) => failures.tell(&target, &error),
         }
         if held_until.is_some_and(|until| Instant::now() + RETRY >= until) {
             lose(&shared, domain, &target, &mut held_until);
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// What was said of failures, so that the same one every two seconds is one line a minute.
+#[derive(Debug, Default)]
+struct Failures {
+    told: Option<(ApiError, Instant)>,
+}
+
+impl Failures {
+    fn tell(&mut self, lease: &ObjectRef, error: &ApiError) {
+        let is_told = |(told, at): &(ApiError, Instant)| told == error && at.elapsed() < TELL_AGAIN;
+        if self.told.as_ref().is_some_and(is_told) {
+            return;
+        }
+        tracing::warn!(%lease, %error, "the Lease could not be taken or renewed");
+        self.told = Some((error.clone(), Instant::now()));
     }
 }
 
@@ -196,17 +219,22 @@ async fn try_once(
 
 /// Gives the Leases back that `identity` holds, so that another replica can begin at once.
 pub(crate) async fn release(api: &ApiClient, options: &LeaseOptions, domains: &[&'static str]) {
-    for domain in domains {
-        let name = options.name(domain);
-        let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
-        let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { continue };
-        if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
-            continue;
-        }
-        lease.set_at(&["spec", "holderIdentity"], "".into());
-        lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
-        if let Err(error) = api.replace(&target, &lease).await {
-            tracing::info!(lease = %target, %error, "the Lease was not given back");
-        }
+    let all = futures::future::join_all(domains.iter().map(|domain| release_one(api, options, domain)));
+    if tokio::time::timeout(RELEASE, all).await.is_err() {
+        tracing::warn!("the API server did not take the Leases back in time; they expire");
+    }
+}
+
+async fn release_one(api: &ApiClient, options: &LeaseOptions, domain: &str) {
+    let name = options.name(domain);
+    let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
+    let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { return };
+    if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
+        return;
+    }
+    lease.set_at(&["spec", "holderIdentity"], "".into());
+    lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
+    if let Err(error) = api.replace(&target, &lease).await {
+        tracing::info!(lease = %target, %error, "the Lease was not given back");
     }
 }
