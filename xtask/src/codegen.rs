@@ -1,19 +1,24 @@
 //! `cargo xtask codegen [--check]`: files that are made from code and kept in the repository.
 //!
-//! A generator is an example of the crate that knows the content; it prints one file to standard output.
+//! A generator is a command of one of our binaries; it prints one file to standard output.
 
 use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-/// One generated file: the package and example that print it.
+/// One generated file: the package whose binary prints it, and with which arguments.
 struct Generated {
     path: &'static str,
     package: &'static str,
-    example: &'static str,
+    arguments: &'static [&'static str],
 }
 
-const GENERATED: &[Generated] = &[];
+const GENERATED: &[Generated] = &[
+    Generated { path: "docs/sluice.md", package: "cli", arguments: &["reference"] },
+    Generated { path: "docs/crds.yaml", package: "cli", arguments: &["crds"] },
+    Generated { path: "docs/install.yaml", package: "cli", arguments: &["install"] },
+    Generated { path: "docs/sluice-operator.txt", package: "operator", arguments: &["--help"] },
+];
 
 /// Writes all generated files, or with `--check` says which differ.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
@@ -24,7 +29,10 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     };
     let mut different = Vec::new();
     for file in GENERATED {
-        let text = run::output(&mut run::cargo(&["run", "--quiet", "-p", file.package, "--example", file.example]))?;
+        let mut generator = run::cargo(&["run", "--quiet", "--locked", "-p", file.package, "--"]);
+        // What the terminal and the environment say must not show in the file.
+        generator.args(file.arguments).env_remove("KUBECONFIG").env_remove("HOSTNAME").env("COLUMNS", "120");
+        let text = run::output(&mut generator)?;
         let path = run::root().join(file.path);
         if std::fs::read_to_string(&path).ok().as_ref() == Some(&text) {
             continue;
@@ -32,6 +40,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         if check {
             different.push(file.path);
             continue;
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
         }
         std::fs::write(&path, &text).with_context(|| format!("failed to write {}", file.path))?;
         println!("wrote {}", file.path);

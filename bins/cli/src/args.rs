@@ -85,6 +85,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Prints this reference as Markdown.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// Shells with completion.

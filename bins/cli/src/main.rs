@@ -53,5 +53,9 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Pause(target) => commands::rollout::pause(reach, &target, true).await,
         Command::Unpause(target) => commands::rollout::pause(reach, &target, false).await,
         Command::Completion { shell } => commands::completion(shell),
+        Command::Reference => {
+            commands::reference::run();
+            Ok(())
+        }
     }
 }

@@ -24,7 +24,7 @@ pub fn run() -> Result<String, Box<dyn Error>> {
         versions_at(&files, "envs/qa", &artifacts)?.into_iter().filter_map(|(_, version)| version).collect();
     let edits = plan_edits(&files, "envs/e2e", &artifacts, &versions)?;
     let trailers = Trailers {
-        operation: Some(OperationId::of_promotion(&Uid::new("5c1d"), 1)),
+        operation: Some(OperationId::of_promotion(&Uid::new("5c1d"))),
         action: Some(Action::Promote),
         env: Some("e2e".to_owned()),
         versions,

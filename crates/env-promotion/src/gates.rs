@@ -33,7 +33,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    fn new(name: &str, result: GateResult, evidence: impl Into<String>) -> Self {
+    /// A gate whose answer changes only when what it looks at does.
+    pub fn new(name: &str, result: GateResult, evidence: impl Into<String>) -> Self {
         Self { name: name.to_owned(), result, evidence: evidence.into(), wake: None }
     }
 }

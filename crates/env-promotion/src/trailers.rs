@@ -61,6 +61,13 @@ pub struct At {
     pub commit: String,
 }
 
+impl At {
+    /// Reads `PLACE@COMMIT`; the commit is hexadecimal.
+    pub fn parse(text: &str) -> Option<Self> {
+        at(text)
+    }
+}
+
 /// All trailers that we write; each may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trailers {
@@ -74,7 +81,7 @@ pub struct Trailers {
     pub group: Option<ObjectReference>,
     /// `Sluice-Env`: the environment that is written.
     pub env: Option<String>,
-    /// `Sluice-From`: the environment and commit that the versions come from.
+    /// `Sluice-From`: the environment and commit that the versions come from, or the config and commit that is restored.
     pub from: Option<At>,
     /// `Sluice-Version`, repeated.
     pub versions: Vec<Version>,
@@ -169,7 +176,7 @@ impl Trailers {
 
     fn take(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key.to_ascii_lowercase().as_str() {
-            "operation" => once(&mut self.operation, OperationId::parse(value).ok_or("as 26 letters and digits")?),
+            "operation" => once(&mut self.operation, OperationId::parse(value).ok_or("as letters, digits and -")?),
             "action" => once(&mut self.action, Action::parse(value).ok_or("promote, rollback, abort or hotfix")?),
             "promotion" => once(&mut self.promotion, object(value).ok_or("namespace/name@uid")?),
             "group" => once(&mut self.group, object(value).ok_or("namespace/name@uid")?),
@@ -340,13 +347,13 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_named_and_the_rest_counts() {
         let (read, problems) =
-            Trailers::parse("s\n\nSluice-Operation: x\nSluice-Env: qa\nSluice-Env: prod\nSluice-New: y\n");
+            Trailers::parse("s\n\nSluice-Operation: x y\nSluice-Env: qa\nSluice-Env: prod\nSluice-New: y\n");
         assert_eq!(read.env.as_deref(), Some("qa"));
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
             [
-                "trailer `Sluice-Operation: x` can't be read, it is written as 26 letters and digits",
+                "trailer `Sluice-Operation: x y` can't be read, it is written as letters, digits and -",
                 "trailer `Sluice-Env: prod` can't be read, it is written once",
             ]
         );

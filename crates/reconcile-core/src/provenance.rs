@@ -1,6 +1,7 @@
 //! Who wanted an object as it is: from the live object to the commit, the people, the promotion and the build.
 
-use object_model::Object;
+use env_promotion::OperationId;
+use object_model::{Object, Uid};
 
 use crate::{RecordRow, Side};
 
@@ -50,7 +51,7 @@ pub fn why(object: &Object, rows: &[RecordRow], promotions: &[Object]) -> Vec<Li
         }
         if let Some(operation) = &row.operation {
             let carried =
-                promotions.iter().find(|promotion| promotion.uid().is_some_and(|uid| uid.as_str() == operation));
+                promotions.iter().find(|promotion| promotion.uid().is_some_and(|uid| carries(&uid, operation)));
             link("operation", carried.map_or_else(|| operation.clone(), told));
         }
     }
@@ -58,6 +59,11 @@ pub fn why(object: &Object, rows: &[RecordRow], promotions: &[Object]) -> Vec<Li
         link("not from Git", manager);
     }
     chain
+}
+
+/// Whether an operation is that of the Promotion with this uid.
+fn carries(promotion: &Uid, operation: &str) -> bool {
+    OperationId::of_promotion(promotion).as_str() == operation
 }
 
 /// A Promotion in one sentence.

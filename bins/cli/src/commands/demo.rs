@@ -9,7 +9,7 @@ use anyhow::Context;
 use object_model::Secret;
 use reconcile_runtime::{Clock, RecordAccess, ServerOptions, SqliteRecord, serve};
 use scenario::demo::{Check, Progress, frame, play};
-use scenario::setting::{OperatorOptions, Setting, apply};
+use scenario::setting::{OperatorOptions, PushHook, Setting, apply};
 use sim_cluster::{Cluster, Handle, Settings, run_controllers};
 use tokio::net::TcpListener;
 
@@ -66,7 +66,8 @@ async fn stage(args: &Demo, folder: &Path) -> Result<Vec<Check>, Failure> {
     let World { setting, cluster, operator, token } = world;
     let handle = setting.handle().cloned().ok_or_else(|| Failure::new("the demonstration needs its own cluster"))?;
     let runtime = setting.operator_runtime(&OperatorOptions::default());
-    let options = ServerOptions { webhook_secret: None, record_access: RecordAccess::Token(Secret::new(token)) };
+    let webhook_secret = setting.push_hook.as_ref().map(|hook| hook.secret.clone());
+    let options = ServerOptions { webhook_secret, record_access: RecordAccess::Token(Secret::new(token)) };
     let server = serve(operator, runtime.handle(), options);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let performance = async {
@@ -102,10 +103,12 @@ async fn build(args: &Demo, folder: &Path) -> Result<(World, sim_traffic::Server
     let kubeconfig = folder.join("kubeconfig");
     std::fs::write(&kubeconfig, Handle::kubeconfig(api.local_addr()?))?;
     let token = token(folder)?;
+    let address = format!("http://{}", operator.local_addr()?);
+    setting.push_hook = Some(PushHook { operator: address.clone(), secret: Secret::new(random_words()) });
     let prometheus = sim_traffic::serve(metrics, setting.traffic.clone(), || Clock::Wall.now())
         .context("failed to serve metrics")?;
     setting.prometheus = Some(format!("http://{}", prometheus.address()));
-    if let Some(map) = address_map(&format!("http://{}", operator.local_addr()?)) {
+    if let Some(map) = address_map(&address) {
         let mut namespace = object_model::Object::new("v1", "Namespace", None, api::install::NAMESPACE);
         namespace.set_label("app.kubernetes.io/name", "sluice");
         apply(&setting.people, &namespace).await?;
@@ -116,8 +119,8 @@ async fn build(args: &Demo, folder: &Path) -> Result<(World, sim_traffic::Server
     Ok((World { setting, cluster: api, operator, token }, prometheus))
 }
 
-/// A token that only readers of the folder know, made of the folder's own randomness.
-fn token(folder: &Path) -> Result<String, Failure> {
+/// Letters that nobody guesses.
+fn random_words() -> String {
     use std::hash::{BuildHasher, Hasher};
     let mut words = Vec::new();
     for _ in 0..4 {
@@ -126,7 +129,12 @@ fn token(folder: &Path) -> Result<String, Failure> {
         hasher.write_usize(words.len());
         words.push(format!("{:016x}", hasher.finish()));
     }
-    let token = words.concat();
+    words.concat()
+}
+
+/// A token that only readers of the folder know.
+fn token(folder: &Path) -> Result<String, Failure> {
+    let token = random_words();
     let path: PathBuf = folder.join("operator.token");
     std::fs::write(&path, &token)?;
     #[cfg(unix)]

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod get;
 pub(crate) mod install;
 pub(crate) mod record;
+pub(crate) mod reference;
 pub(crate) mod render;
 pub(crate) mod rollout;
 pub(crate) mod sim;

@@ -18,12 +18,11 @@ fn the_example_promotes_one_image() {
           - name: web
             image: acme/web:1.3   # sluice: web
 
-    promote web 1.3 to e2e
+    Promote web 1.3 from qa to e2e
 
     web: 1.2 -> 1.3
-    from qa
 
-    Sluice-Operation: h4v7x3r86by7abqvstaepv44cy
+    Sluice-Operation: 5c1d
     Sluice-Action: promote
     Sluice-Env: e2e
     Sluice-Version: web=1.3

@@ -60,7 +60,7 @@ proptest! {
             env: Some("qa".to_owned()), reason: Some(reason.clone()), requested_by: Some(who), ..Trailers::default()
         };
         let message = restoring_message(&RestoringMessage {
-            what: &subject, bad_commit: &reason, bad_subject: &subject, reason: &reason, paths: &[path], trailers: &trailers,
+            config: &subject, bad_commit: &reason, good_commit: &subject, reason: &reason, paths: &[path], trailers: &trailers,
         });
         let (read, problems) = Trailers::parse(&message);
         prop_assert_eq!(read.env.as_deref(), Some("qa"), "{}", message);

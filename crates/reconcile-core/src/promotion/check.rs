@@ -16,7 +16,7 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
             Some(("persist-before-push", format!("commit {id} would be pushed before the status has it")))
         } else if !stored("/status/write/pushed").is_empty() {
             Some(("push-once", format!("commit {id} would be pushed again")))
-        } else if commit.operation != snapshot.uid().as_str() {
+        } else if commit.operation != snapshot.operation() {
             Some(("operation-is-the-promotion", format!("commit {id} would carry the operation {}", commit.operation)))
         } else {
             None

@@ -2,21 +2,20 @@
 //!
 //! | phase | has been persisted | does | next when |
 //! |---|---|---|---|
-//! | Waiting | nothing | looks at the gates | all are open: Writing, with the commit time |
-//! | Writing | time | asks for the commit on the present head | it is known: base and id are persisted |
-//! | Writing | time, base, id | pushes with the base as the expected old id | pushed: Committed; raced: next attempt on the new head |
+//! | Waiting | nothing | looks at the gates | all are open: Writing, with what the commit will say and when |
+//! | Writing | time, images, message | asks for the commit on the present head | it is known: base and id are persisted |
+//! | Writing | and base, id | pushes with the base as the expected old id | pushed: Committed; raced: next attempt on the new head |
 //! | Committed | the commit | waits until the configs that deliver the path have it and are healthy | Succeeded |
 //! | Failed, Succeeded, Superseded | all | nothing | never |
 //!
 //! The commit is a function of what was persisted, so a crash anywhere repeats the same id; the worker finds an operation
 //! that is already on the branch.
 
-use std::collections::BTreeMap;
-
 use api::PromotionAction;
+use env_promotion::{Gate, GateResult, ImageReference, Version, judge_gates};
 
 use super::message;
-use super::snapshot::{Snapshot, Target, Write, plan_slot, push_slot, repository_of};
+use super::snapshot::{Image, Snapshot, Target, Write, plan_slot, push_slot};
 use super::status::{self, Standing};
 use crate::sync::head_slot;
 use crate::{Act, Action, Answer, CommitPlan, Edits, Plan, PlannedCommit, PushResult, Question};
@@ -48,23 +47,31 @@ fn stand(snapshot: &Snapshot, plan: &mut Plan) -> Standing {
     if write.pushed.is_some() {
         return committed(target, write);
     }
-    let images = images(snapshot);
     if write.time.is_none() {
-        let gates = gates(snapshot, target, &images);
-        if let Some((name, _, why)) = gates.iter().find(|(_, open, _)| !open) {
-            return Standing {
-                gates: gates.clone(),
-                ..standing("Waiting", "GateClosed", format!("{name}: {why}"), write)
-            };
-        }
-        // Persisted before anything else, so that the commit has one time for ever.
-        let write = Write { time: Some(whole_second(snapshot)), ..write };
-        return Standing { gates, ..standing("Writing", "Planning", "the commit is being planned", write) };
+        return wait(snapshot, target, write, plan);
     }
     match (&write.base, &write.planned) {
-        (Some(_), Some(_)) => push(snapshot, target, write, &images, plan),
-        _ => compute(snapshot, target, write, &images, plan),
+        (Some(_), Some(_)) => push(snapshot, target, write, plan),
+        _ => compute(snapshot, target, write, plan),
     }
+}
+
+/// Waits for the gates; then everything that the commit is made of is persisted, so that it is one commit for ever,
+/// whatever the source environment runs next.
+fn wait(snapshot: &Snapshot, target: &Target, write: Write, plan: &mut Plan) -> Standing {
+    let images = images(snapshot);
+    let gates = gates(snapshot, target, &images);
+    let answer = judge_gates(&gates);
+    if answer.result != GateResult::Passed {
+        if let Some(due) = answer.wake {
+            plan.wake_at(due);
+        }
+        return Standing { gates, ..standing("Waiting", "GateClosed", answer.waiting_on.join("; "), write) };
+    }
+    let images = images.unwrap_or_default();
+    let message = message::message(snapshot, &images);
+    let write = Write { time: Some(whole_second(snapshot)), images, message, ..write };
+    Standing { gates, ..standing("Writing", "Planning", "the commit is being planned", write) }
 }
 
 fn standing(phase: &'static str, reason: &'static str, message: impl Into<String>, write: Write) -> Standing {
@@ -76,36 +83,84 @@ fn whole_second(snapshot: &Snapshot) -> object_model::Timestamp {
 }
 
 /// The images to set: those that the spec names, else those that run healthy in the source environment.
-fn images(snapshot: &Snapshot) -> Vec<(String, String)> {
-    if snapshot.spec.action == PromotionAction::Rollback {
-        return Vec::new();
+fn images(snapshot: &Snapshot) -> Result<Vec<Image>, String> {
+    let spec = &snapshot.spec;
+    if spec.action == PromotionAction::Rollback {
+        return Ok(Vec::new());
     }
-    if !snapshot.spec.versions.is_empty() {
-        return snapshot
-            .spec
-            .versions
-            .iter()
-            .map(|(_, image)| (repository_of(image).to_owned(), image.clone()))
-            .collect();
+    let read = |text: &str| ImageReference::parse(text).map_err(|error| error.to_string());
+    let mut images = Vec::new();
+    for (name, image) in &spec.versions {
+        images.push(named(name, read(image)?)?);
     }
-    let travelling = snapshot.pipeline.iter().flat_map(|pipeline| &pipeline.versions);
-    travelling.filter_map(|(_, image)| Some((image.clone(), snapshot.source_images.get(image)?.clone()))).collect()
+    if !images.is_empty() {
+        return Ok(images);
+    }
+    for (name, repository) in snapshot.pipeline.iter().flat_map(|pipeline| &pipeline.versions) {
+        let repository = read(repository)?;
+        let Some(runs) = snapshot.source_images.iter().find(|image| image.is_same_repository(&repository)) else {
+            continue;
+        };
+        images.push(named(name, repository.with_version(runs.tag.as_deref(), runs.digest.as_deref()))?);
+    }
+    match images.is_empty() {
+        true => Err(format!("no version of pipeline {} runs healthy in {}", spec.pipeline, spec.from)),
+        false => Ok(images),
+    }
 }
 
-fn gates(snapshot: &Snapshot, target: &Target, images: &[(String, String)]) -> Vec<(String, bool, String)> {
-    if snapshot.spec.action == PromotionAction::Rollback {
+fn named(name: &str, reference: ImageReference) -> Result<Image, String> {
+    match Version::new(name, reference.tag.as_deref(), reference.digest.as_deref()) {
+        Ok(version) => Ok(Image { version, reference }),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn gates(snapshot: &Snapshot, target: &Target, images: &Result<Vec<Image>, String>) -> Vec<Gate> {
+    let spec = &snapshot.spec;
+    if spec.action == PromotionAction::Rollback {
         return Vec::new();
     }
-    let spec = &snapshot.spec;
-    let stage =
-        snapshot.pipeline.iter().flat_map(|pipeline| &pipeline.stages).find(|stage| stage.environment == spec.to);
-    let order = match stage {
-        None => (false, format!("pipeline {} has no environment {}", spec.pipeline, spec.to)),
-        Some(stage) if !stage.from.contains(&spec.from) => {
-            (false, format!("pipeline {} does not promote from {} to {}", spec.pipeline, spec.from, spec.to))
+    let passed = |name: &str, evidence: String| Gate::new(name, GateResult::Passed, evidence);
+    let waiting = |name: &str, evidence: String| Gate::new(name, GateResult::Waiting, evidence);
+    let version = match images {
+        Err(why) => waiting("version", why.clone()),
+        Ok(images) => {
+            let names: Vec<String> = images.iter().map(|image| image.reference.to_string()).collect();
+            passed("version", names.join(", "))
         }
-        Some(_) => (true, format!("{} follows {}", spec.to, spec.from)),
     };
+    let images = images.as_deref().unwrap_or_default();
+    let configs = target.configs.values().chain(snapshot.source_configs.values());
+    let good = match configs.filter_map(|config| bad_version(config, images)).next() {
+        Some(why) => Gate::new("not-rolled-back", GateResult::Waiting, why),
+        None => passed("not-rolled-back", "none of them was rolled back".to_owned()),
+    };
+    let hold = match &target.hold {
+        Some(reason) => waiting("hold", format!("{} is on hold: {reason}", spec.to)),
+        None => passed("hold", format!("{} is not on hold", spec.to)),
+    };
+    vec![order_gate(snapshot), source_gate(snapshot), version, good, hold]
+}
+
+/// Whether the pipeline has this way.
+fn order_gate(snapshot: &Snapshot) -> Gate {
+    let spec = &snapshot.spec;
+    let mut stages = snapshot.pipeline.iter().flat_map(|pipeline| &pipeline.stages);
+    let (result, evidence) = match stages.find(|stage| stage.environment == spec.to) {
+        None => (GateResult::Waiting, format!("pipeline {} has no environment {}", spec.pipeline, spec.to)),
+        Some(stage) if !stage.from.contains(&spec.from) => (
+            GateResult::Waiting,
+            format!("pipeline {} does not promote from {} to {}", spec.pipeline, spec.from, spec.to),
+        ),
+        Some(_) => (GateResult::Passed, format!("{} follows {}", spec.to, spec.from)),
+    };
+    Gate::new("order", result, evidence)
+}
+
+/// Whether everything that delivers the source environment is ready.
+fn source_gate(snapshot: &Snapshot) -> Gate {
+    let from = &snapshot.spec.from;
     let ready = |config: &object_model::Object| {
         let conditions = config.list_at("/status/conditions");
         conditions
@@ -113,44 +168,25 @@ fn gates(snapshot: &Snapshot, target: &Target, images: &[(String, String)]) -> V
             .any(|item| item.get("type") == Some(&"Ready".into()) && item.get("status") == Some(&"True".into()))
     };
     let unready = snapshot.source_configs.iter().find(|(_, config)| !ready(config));
-    let healthy = match (snapshot.source_configs.is_empty(), unready) {
-        (true, _) => (false, format!("no GitOpsConfig delivers environment {}", spec.from)),
-        (false, Some((name, _))) => (false, format!("GitOpsConfig {name} of {} is not ready", spec.from)),
-        (false, None) => (true, format!("{} is ready", spec.from)),
+    let (result, evidence) = match (snapshot.source_configs.is_empty(), unready) {
+        (true, _) => (GateResult::Waiting, format!("no GitOpsConfig delivers environment {from}")),
+        (false, Some((name, _))) => (GateResult::Waiting, format!("GitOpsConfig {name} of {from} is not ready")),
+        (false, None) => (GateResult::Passed, format!("{from} is ready")),
     };
-    let version = match images.is_empty() {
-        true => (false, format!("no version of pipeline {} runs healthy in {}", spec.pipeline, spec.from)),
-        false => (true, images.iter().map(|(_, image)| image.as_str()).collect::<Vec<_>>().join(", ")),
-    };
-    let bad =
-        target.configs.values().chain(snapshot.source_configs.values()).find_map(|config| bad_version(config, images));
-    let good = match bad {
-        Some(why) => (false, why),
-        None => (true, "none of them was rolled back".to_owned()),
-    };
-    let hold = match &target.hold {
-        Some(reason) => (false, format!("{} is on hold: {reason}", spec.to)),
-        None => (true, format!("{} is not on hold", spec.to)),
-    };
-    let named = [
-        ("order", order),
-        ("source-healthy", healthy),
-        ("version", version),
-        ("not-rolled-back", good),
-        ("hold", hold),
-    ];
-    named.into_iter().map(|(name, (open, why))| (name.to_owned(), open, why)).collect()
+    Gate::new("source-healthy", result, evidence)
 }
 
 /// Whether a config of the way rolled one of these images back.
-fn bad_version(config: &object_model::Object, images: &[(String, String)]) -> Option<String> {
+fn bad_version(config: &object_model::Object, images: &[Image]) -> Option<String> {
     let bad = config.list_at("/status/badVersions");
-    let names = bad.iter().filter_map(|item| item.get("image")?.as_str());
-    let found = names.into_iter().find(|name| images.iter().any(|(_, image)| image == name))?;
+    let mut names = bad.iter().filter_map(|item| item.get("image")?.as_str());
+    let found = names.find(|name| {
+        ImageReference::parse(name).is_ok_and(|bad| images.iter().any(|image| image.reference.is_same_image(&bad)))
+    })?;
     Some(format!("{found} was rolled back by {}", config.name()))
 }
 
-fn commit_plan(snapshot: &Snapshot, target: &Target, write: &Write, images: &[(String, String)]) -> CommitPlan {
+fn commit_plan(snapshot: &Snapshot, target: &Target, write: &Write) -> CommitPlan {
     let edits = match snapshot.spec.action {
         PromotionAction::Rollback => Edits::Restore {
             bad: snapshot.spec.reverts.clone(),
@@ -158,7 +194,9 @@ fn commit_plan(snapshot: &Snapshot, target: &Target, write: &Write, images: &[(S
             paths: snapshot.spec.paths.clone(),
         },
         PromotionAction::Promote => {
-            Edits::SetImages { path: target.path.clone(), images: images.iter().cloned().collect::<BTreeMap<_, _>>() }
+            let images = write.images.iter().map(|image| &image.reference);
+            let images = images.map(|image| (image.repository.clone(), image.to_string())).collect();
+            Edits::SetImages { path: target.path.clone(), images }
         }
     };
     CommitPlan {
@@ -168,17 +206,11 @@ fn commit_plan(snapshot: &Snapshot, target: &Target, write: &Write, images: &[(S
         operation: snapshot.operation(),
         author: message::author(snapshot),
         time: write.time.unwrap_or(snapshot.now),
-        message: message::message(snapshot, images),
+        message: write.message.clone(),
     }
 }
 
-fn compute(
-    snapshot: &Snapshot,
-    target: &Target,
-    mut write: Write,
-    images: &[(String, String)],
-    plan: &mut Plan,
-) -> Standing {
+fn compute(snapshot: &Snapshot, target: &Target, mut write: Write, plan: &mut Plan) -> Standing {
     match snapshot.planned.as_deref() {
         Some(Answer::Planned(PlannedCommit::Ready { base, commit, paths })) => {
             write.base = Some(base.clone());
@@ -197,28 +229,22 @@ fn compute(
         }
         Some(Answer::Failed(failure)) => {
             retry(snapshot, failure.at, failure.message.clone(), write, plan, |snapshot, write| {
-                ask_plan(snapshot, target, write, images)
+                ask_plan(snapshot, target, write)
             })
         }
         _ => {
-            plan.stage(vec![ask_plan(snapshot, target, &write, images)]);
+            plan.stage(vec![ask_plan(snapshot, target, &write)]);
             standing("Writing", "Planning", "the commit is being planned", write)
         }
     }
 }
 
-fn ask_plan(snapshot: &Snapshot, target: &Target, write: &Write, images: &[(String, String)]) -> Act {
-    let question = Question::PlanCommit(commit_plan(snapshot, target, write, images));
+fn ask_plan(snapshot: &Snapshot, target: &Target, write: &Write) -> Act {
+    let question = Question::PlanCommit(commit_plan(snapshot, target, write));
     Act::new(Action::Ask { slot: plan_slot(&snapshot.uid(), write.attempt), question: Box::new(question) })
 }
 
-fn push(
-    snapshot: &Snapshot,
-    target: &Target,
-    mut write: Write,
-    images: &[(String, String)],
-    plan: &mut Plan,
-) -> Standing {
+fn push(snapshot: &Snapshot, target: &Target, mut write: Write, plan: &mut Plan) -> Standing {
     match snapshot.pushed.as_deref() {
         Some(Answer::Push(PushResult::Pushed { commit })) => {
             write.pushed = Some(commit.clone());
@@ -256,11 +282,11 @@ fn push(
         }
         Some(Answer::Failed(failure)) => {
             retry(snapshot, failure.at, failure.message.clone(), write, plan, |snapshot, write| {
-                ask_push(snapshot, target, write, images)
+                ask_push(snapshot, target, write)
             })
         }
         _ => {
-            plan.stage(vec![ask_push(snapshot, target, &write, images)]);
+            plan.stage(vec![ask_push(snapshot, target, &write)]);
             standing(
                 "Writing",
                 "Pushing",
@@ -271,10 +297,10 @@ fn push(
     }
 }
 
-fn ask_push(snapshot: &Snapshot, target: &Target, write: &Write, images: &[(String, String)]) -> Act {
+fn ask_push(snapshot: &Snapshot, target: &Target, write: &Write) -> Act {
     let commit = write.planned.clone().unwrap_or_default();
     let question = Question::Push {
-        plan: commit_plan(snapshot, target, write, images),
+        plan: commit_plan(snapshot, target, write),
         base: write.base.clone().unwrap_or_default(),
         commit: commit.clone(),
     };

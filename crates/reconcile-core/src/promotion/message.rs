@@ -1,8 +1,16 @@
-//! The commit message of a promotion or a rollback.
+//! The commit of a promotion or a rollback, told by what the snapshot knows.
 
-use super::snapshot::{Snapshot, repository_of};
-use crate::Identity;
 use api::PromotionAction;
+use env_promotion::{
+    Action, At, ObjectReference, OperationId, PromotionMessage, RestoringMessage, Trailers, Version, promotion_message,
+    restoring_message,
+};
+
+use super::snapshot::{Image, Snapshot};
+use crate::Identity;
+
+/// Longest name or address of an author.
+const AUTHOR_CHARS_MAX: usize = 200;
 
 /// The author of the commit: who asked, when that is an address, else the bot.
 pub(super) fn author(snapshot: &Snapshot) -> Identity {
@@ -10,98 +18,78 @@ pub(super) fn author(snapshot: &Snapshot) -> Identity {
     let address = asker.strip_suffix('>').and_then(|text| text.split_once('<'));
     match address {
         Some((name, email)) if !name.trim().is_empty() && email.contains('@') => {
-            Identity { name: one_line(name.trim()), email: one_line(email) }
+            Identity { name: one_line(name), email: one_line(email) }
         }
         _ => snapshot.bot.clone(),
     }
 }
 
-/// Subject, body and trailers; every value is one line, so that nothing can forge a trailer.
-pub(super) fn message(snapshot: &Snapshot, images: &[(String, String)]) -> String {
-    let (subject, body, mut trailers) = match snapshot.spec.action {
-        PromotionAction::Promote => promote(snapshot, images),
-        PromotionAction::Rollback => rollback(snapshot),
+/// Subject, body and trailers.
+pub(super) fn message(snapshot: &Snapshot, images: &[Image]) -> String {
+    let spec = &snapshot.spec;
+    let mut trailers = Trailers {
+        operation: Some(OperationId::of_promotion(&snapshot.uid())),
+        promotion: Some(ObjectReference {
+            namespace: snapshot.promotion.namespace().unwrap_or_default().to_owned(),
+            name: snapshot.promotion.name().to_owned(),
+            uid: snapshot.uid(),
+        }),
+        reason: Some(spec.reason.clone()),
+        requested_by: Some(spec.requested_by.clone()),
+        build: provenance(snapshot, "build"),
+        source: provenance(snapshot, "source").as_deref().and_then(At::parse),
+        ..Trailers::default()
     };
-    trailers.insert(0, ("Sluice-Operation", snapshot.operation()));
-    trailers.push(("Sluice-Promotion", format!("{}@{}", crate::Key::of(&snapshot.promotion), snapshot.uid())));
-    for (key, pointer) in [("Sluice-Build", "/spec/build"), ("Sluice-Source", "/spec/source")] {
-        let value = snapshot.promotion.str_at(pointer).map(str::to_owned).or_else(|| provenance(snapshot, key));
-        trailers.extend(value.map(|value| (key, value)));
+    match spec.action {
+        PromotionAction::Promote => {
+            trailers.action = Some(Action::Promote);
+            trailers.env = Some(spec.to.clone());
+            trailers.from = source_commit(snapshot).map(|commit| At { place: spec.from.clone(), commit });
+            trailers.versions = images.iter().map(|image| image.version.clone()).collect();
+            let changes: Vec<(Option<Version>, Version)> =
+                images.iter().map(|image| (None, image.version.clone())).collect();
+            promotion_message(&PromotionMessage {
+                env: &spec.to,
+                from: Some(&spec.from),
+                changes: &changes,
+                trailers: &trailers,
+            })
+        }
+        PromotionAction::Rollback => {
+            trailers.action = Some(Action::Rollback);
+            trailers.reverts = Some(spec.reverts.clone());
+            trailers.from = Some(At { place: spec.config.clone(), commit: spec.restores.clone() });
+            restoring_message(&RestoringMessage {
+                config: &spec.config,
+                bad_commit: &spec.reverts,
+                good_commit: &spec.restores,
+                reason: &spec.reason,
+                paths: &spec.paths,
+                trailers: &trailers,
+            })
+        }
     }
-    if !snapshot.spec.requested_by.is_empty() {
-        trailers.push(("Sluice-Requested-By", snapshot.spec.requested_by.clone()));
-    }
-    if !snapshot.spec.reason.is_empty() {
-        trailers.push(("Sluice-Reason", snapshot.spec.reason.clone()));
-    }
-    let trailers: Vec<String> = trailers.iter().map(|(key, value)| format!("{key}: {}", one_line(value))).collect();
-    format!("{subject}\n\n{body}\n\n{}\n", trailers.join("\n"))
-}
-
-type Parts = (String, String, Vec<(&'static str, String)>);
-
-fn promote(snapshot: &Snapshot, images: &[(String, String)]) -> Parts {
-    let spec = &snapshot.spec;
-    let names: Vec<String> =
-        images.iter().map(|(repository, image)| format!("{} {}", short(repository), tag_of(image))).collect();
-    let subject = one_line(&format!("Promote {} from {} to {}", names.join(", "), spec.from, spec.to));
-    let body = format!("Edits only the image in the directory of {}.", one_line(&spec.to));
-    let mut trailers = vec![("Sluice-Action", "promote".to_owned()), ("Sluice-Env", spec.to.clone())];
-    if let Some(commit) = source_commit(snapshot) {
-        trailers.push(("Sluice-From", format!("{}@{commit}", spec.from)));
-    }
-    trailers
-        .extend(images.iter().map(|(repository, image)| ("Sluice-Version", format!("{}={image}", short(repository)))));
-    (subject, body, trailers)
-}
-
-fn rollback(snapshot: &Snapshot) -> Parts {
-    let spec = &snapshot.spec;
-    let bad = spec.reverts.get(..12).unwrap_or(&spec.reverts);
-    let good = spec.restores.get(..12).unwrap_or(&spec.restores);
-    let subject = one_line(&format!("Roll back {} to {good}", spec.config));
-    let paths: Vec<String> = spec.paths.iter().map(|path| format!("  {}", one_line(path))).collect();
-    let body = format!(
-        "This reverts commit {} in the paths that {} renders from.\nCommit {bad} failed: {}\n\nPaths:\n{}",
-        one_line(&spec.reverts),
-        one_line(&spec.config),
-        one_line(&spec.reason),
-        paths.join("\n")
-    );
-    let trailers = vec![
-        ("Sluice-Action", "rollback".to_owned()),
-        ("Sluice-Reverts", spec.reverts.clone()),
-        ("Sluice-From", spec.restores.clone()),
-    ];
-    (subject, body, trailers)
 }
 
 /// The commit that the source environment runs.
-pub(super) fn source_commit(snapshot: &Snapshot) -> Option<String> {
+fn source_commit(snapshot: &Snapshot) -> Option<String> {
     snapshot.source_configs.values().find_map(|config| config.str_at("/status/lastHealthy/commit").map(str::to_owned))
 }
 
-/// Build and source of what the source environment runs, as its last healthy commit named them.
-fn provenance(snapshot: &Snapshot, trailer: &str) -> Option<String> {
-    let key = if trailer == "Sluice-Build" { "build" } else { "source" };
-    snapshot
-        .source_configs
-        .values()
-        .find_map(|config| config.str_at(&format!("/status/lastHealthy/{key}")).map(str::to_owned))
+/// Build or source: what the Promotion says, else what the last healthy commit of the source environment said.
+fn provenance(snapshot: &Snapshot, key: &str) -> Option<String> {
+    let own = snapshot.promotion.str_at(&format!("/spec/{key}"));
+    let last = || {
+        let configs = snapshot.source_configs.values();
+        configs.filter_map(|config| config.str_at(&format!("/status/lastHealthy/{key}"))).next()
+    };
+    own.or_else(last).map(str::to_owned)
 }
 
-fn short(repository: &str) -> &str {
-    repository.rsplit('/').next().unwrap_or(repository)
-}
-
-fn tag_of(image: &str) -> &str {
-    image.strip_prefix(repository_of(image)).map_or("", |rest| rest.trim_start_matches([':', '@']))
-}
-
-/// Control characters and line breaks become blanks: a value can't become a line of its own.
+/// Control characters and line breaks become blanks: a name can't become a header of its own.
 fn one_line(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    flat.trim().chars().take(1_000).collect()
+    flat.trim().chars().take(AUTHOR_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -109,19 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_can_not_become_a_trailer_of_its_own() {
-        assert_eq!(one_line("ok\nSluice-Approved-By: me\r"), "ok Sluice-Approved-By: me");
-    }
-
-    #[test]
-    fn the_repository_of_an_image_is_what_stands_before_tag_and_digest() {
-        for (image, repository) in [
-            ("web", "web"),
-            ("web:v1", "web"),
-            ("host:5000/web", "host:5000/web"),
-            ("host:5000/web:v1@sha256:ab", "host:5000/web"),
-        ] {
-            assert_eq!(repository_of(image), repository);
-        }
+    fn a_name_can_not_become_a_header_of_its_own() {
+        assert_eq!(one_line("Ann\ncommitter Eve <eve@example.com>\r"), "Ann committer Eve <eve@example.com>");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{Environment, GitOpsConfig, Pipeline, Problem, Promotion, PromotionAction};
+use env_promotion::{ImageReference, OperationId, Version};
 use object_model::{Object, Timestamp, Uid, parse_time};
 
 use super::PromotionDomain;
@@ -24,6 +25,15 @@ pub struct Target {
     pub hold: Option<String>,
 }
 
+/// An image that travels, under its name in the pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Name, tag and digest.
+    pub version: Version,
+    /// The reference to set.
+    pub reference: ImageReference,
+}
+
 /// What was planned and persisted before any effect in Git.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Write {
@@ -31,6 +41,10 @@ pub struct Write {
     pub attempt: i64,
     /// Commit time.
     pub time: Option<Timestamp>,
+    /// The images to set (promote).
+    pub images: Vec<Image>,
+    /// The commit message.
+    pub message: String,
     /// The head that is built on.
     pub base: Option<String>,
     /// The commit that is to be.
@@ -64,8 +78,8 @@ pub struct Snapshot {
     pub pipeline: Option<Pipeline>,
     /// GitOpsConfigs of the source environment (promote), by `namespace/name`.
     pub source_configs: BTreeMap<String, Arc<Object>>,
-    /// Images that run healthy in the source environment, by image repository.
-    pub source_images: BTreeMap<String, String>,
+    /// Images of the Rollouts that are at rest and healthy in the source environment.
+    pub source_images: Vec<ImageReference>,
     /// The answer to the plan that belongs to the present attempt.
     pub planned: Option<Arc<Answer>>,
     /// The answer to the push of the planned commit.
@@ -86,7 +100,7 @@ impl Snapshot {
             target: None,
             pipeline: None,
             source_configs: BTreeMap::new(),
-            source_images: BTreeMap::new(),
+            source_images: Vec::new(),
             planned: view.answer(&plan_slot(&uid, write.attempt)),
             pushed: write.planned.as_ref().and_then(|commit| view.answer(&push_slot(&uid, commit))),
             problems: Vec::new(),
@@ -172,7 +186,7 @@ impl Snapshot {
 
     /// The idempotency key of the commit: one life of one Promotion, one operation.
     pub fn operation(&self) -> String {
-        self.uid().to_string()
+        OperationId::of_promotion(&self.uid()).to_string()
     }
 }
 
@@ -193,11 +207,22 @@ fn read_write(promotion: &Object) -> Write {
     Write {
         attempt: promotion.int_at("/status/write/attempt").unwrap_or(0),
         time: text("time").as_deref().and_then(parse_time),
+        images: read_images(promotion),
+        message: text("message").unwrap_or_default(),
         base: text("base"),
         planned: text("planned"),
         pushed: text("pushed"),
         delivered: promotion.bool_at("/status/write/delivered").unwrap_or(false),
     }
+}
+
+fn read_images(promotion: &Object) -> Vec<Image> {
+    let read = |item: &serde_json::Value| {
+        let text = |key: &str| item.get(key).and_then(serde_json::Value::as_str);
+        let reference = ImageReference::parse(text("image")?).ok()?;
+        Some(Image { version: Version::of_image(text("name")?, &reference)?, reference })
+    };
+    promotion.list_at("/status/write/images").iter().filter_map(read).collect()
 }
 
 fn configs_in(view: &dyn View, domain: &PromotionDomain, namespace: &str) -> BTreeMap<String, Arc<Object>> {
@@ -207,27 +232,13 @@ fn configs_in(view: &dyn View, domain: &PromotionDomain, namespace: &str) -> BTr
 }
 
 /// The images of Rollouts that are at rest and healthy in a namespace: those are proven there.
-fn images_in(view: &dyn View, namespace: &str) -> BTreeMap<String, String> {
-    let mut images = BTreeMap::new();
-    for rollout in view.list(&kinds::rollout(), namespace) {
-        let at_rest = rollout.str_at("/status/phase") == Some("Healthy")
-            && rollout.str_at("/status/stableRS") == rollout.str_at("/status/currentPodHash");
-        if !at_rest {
-            continue;
-        }
-        for container in rollout.list_at("/spec/template/spec/containers") {
-            let Some(image) = container.get("image").and_then(serde_json::Value::as_str) else { continue };
-            images.insert(repository_of(image).to_owned(), image.to_owned());
-        }
-    }
-    images
-}
-
-/// The repository of an image reference: what stands before the tag or digest.
-pub(super) fn repository_of(image: &str) -> &str {
-    let name = image.split('@').next().unwrap_or(image);
-    match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => name,
-    }
+fn images_in(view: &dyn View, namespace: &str) -> Vec<ImageReference> {
+    let at_rest = |rollout: &Arc<Object>| {
+        rollout.str_at("/status/phase") == Some("Healthy")
+            && rollout.str_at("/status/stableRS") == rollout.str_at("/status/currentPodHash")
+    };
+    let rollouts: Vec<Arc<Object>> = view.list(&kinds::rollout(), namespace).into_iter().filter(at_rest).collect();
+    let containers = rollouts.iter().flat_map(|rollout| rollout.list_at("/spec/template/spec/containers"));
+    let images = containers.filter_map(|container| container.get("image")?.as_str());
+    images.filter_map(|image| ImageReference::parse(image).ok()).collect()
 }

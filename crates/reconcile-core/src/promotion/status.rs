@@ -1,5 +1,6 @@
 //! The status of a Promotion.
 
+use env_promotion::{Gate, GateResult};
 use object_model::{Condition, ConditionStatus, Object, format_time, set_condition};
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ pub(super) struct Standing {
     pub(super) reason: &'static str,
     pub(super) message: String,
     pub(super) write: Write,
-    pub(super) gates: Vec<(String, bool, String)>,
+    pub(super) gates: Vec<Gate>,
 }
 
 /// Adds the status write to the plan when anything changed.
@@ -31,7 +32,9 @@ pub(super) fn write(snapshot: &Snapshot, standing: &Standing, plan: &mut Plan) {
     status.insert("message".to_owned(), standing.message.clone().into());
     status.insert("write".to_owned(), write_json(&standing.write));
     if !standing.gates.is_empty() {
-        let gates = standing.gates.iter().map(|(name, open, why)| json!({"name": name, "open": open, "message": why}));
+        let gates = standing.gates.iter().map(
+            |gate| json!({"name": gate.name, "open": gate.result == GateResult::Passed, "message": gate.evidence}),
+        );
         status.insert("gates".to_owned(), gates.collect());
     }
     let mut conditions: Vec<Condition> =
@@ -78,6 +81,14 @@ fn write_json(write: &Write) -> Value {
     map.insert("attempt".to_owned(), write.attempt.into());
     if let Some(time) = write.time {
         map.insert("time".to_owned(), format_time(time).into());
+    }
+    if !write.images.is_empty() {
+        let images = write.images.iter();
+        let images = images.map(|image| json!({"name": image.version.name, "image": image.reference.to_string()}));
+        map.insert("images".to_owned(), images.collect());
+    }
+    if !write.message.is_empty() {
+        map.insert("message".to_owned(), write.message.clone().into());
     }
     for (key, value) in [("base", &write.base), ("planned", &write.planned), ("pushed", &write.pushed)] {
         if let Some(value) = value {

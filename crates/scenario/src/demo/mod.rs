@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use sim_traffic::{Behaviour, Load};
 
 use crate::setting::{
-    Change, FleetError, PeopleError, Setting, apply, apply_documents, get, parse_documents, wait_for, wait_until_served,
+    AnnounceError, Change, FleetError, PeopleError, Setting, apply, apply_documents, get, parse_documents, wait_for,
+    wait_until_served,
 };
 
 const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
@@ -62,6 +63,9 @@ pub enum DemoError {
     /// The repository could not be written.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// The operator did not take the news of a push.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
 }
 
 /// Plays all acts and returns what was checked.
@@ -253,6 +257,7 @@ impl Play<'_> {
             &[],
         )?;
         self.told(format!("commit {} by Ann Author: Frontend v2", short(&commit)));
+        self.setting.call_push_hook().await?;
         self.wait(CONFIG, "qa", "guestbook", "qa has v2", |config| {
             config.str_at("/status/lastHealthy/commit") == Some(&commit)
         })
@@ -277,6 +282,7 @@ impl Play<'_> {
         };
         let bad = commit_image(self.setting, &commit, &other)?;
         self.told(format!("commit {} by Bob Builder: Frontend v3, and where the alerts are", short(&bad)));
+        self.setting.call_push_hook().await?;
         let rollback = format!("guestbook-rollback-{}", bad.get(..12).unwrap_or(&bad));
         let promotion = self
             .wait(PROMOTION, "qa", &rollback, "the failed commit is taken back", |promotion| {

@@ -10,6 +10,7 @@ mod metrics;
 mod operator;
 mod people;
 mod probe;
+mod push_hook;
 
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, roles};
@@ -17,6 +18,7 @@ pub use operator::OperatorOptions;
 pub use people::{
     PeopleError, apply, apply_documents, delete, get, list, merge, parse_documents, wait_for, wait_until_served,
 };
+pub use push_hook::{AnnounceError, PushHook};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -80,6 +82,8 @@ pub struct Setting {
     pub prometheus: Option<String>,
     /// Is told right before and right after each effect of the operator that is no request to the cluster.
     pub probe: Option<Probe>,
+    /// How pushes are announced over HTTP; in process without.
+    pub push_hook: Option<PushHook>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -101,6 +105,7 @@ impl Setting {
             clock: Clock::starting_at(epoch),
             prometheus: None,
             probe: None,
+            push_hook: None,
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -129,6 +134,7 @@ impl Setting {
             clock: Clock::Wall,
             prometheus: None,
             probe: None,
+            push_hook: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -155,6 +161,7 @@ impl Setting {
             clock: Clock::Wall,
             prometheus: None,
             probe: None,
+            push_hook: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -213,8 +220,22 @@ impl Setting {
         }
     }
 
-    /// Tells the operators that the repository has news, as a forge's webhook does.
+    /// Tells the operator over HTTP that the repository has news, when a forge with a webhook plays along.
+    ///
+    /// # Errors
+    /// When the operator can't be reached or turns the request away.
+    pub async fn call_push_hook(&self) -> Result<(), AnnounceError> {
+        match &self.push_hook {
+            Some(hook) => hook.announce(&self.fleet.url(), BRANCH).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the operator in process that the repository has news, where no forge calls its webhook.
     pub fn announce_push(&self) {
+        if self.push_hook.is_some() {
+            return;
+        }
         let url = self.fleet.url();
         for operator in self.operators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             operator.refresh(|watched| git_source::same_repository(watched, &url));

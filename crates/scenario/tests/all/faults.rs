@@ -247,11 +247,11 @@ fn an_image_that_never_starts_goes_back_at_the_deadline_when_the_spec_asks_for_i
 
         Sluice-Operation: <uid>
         Sluice-Action: rollback
-        Sluice-Reverts: <bad>
-        Sluice-From: <first>
         Sluice-Promotion: qa/shop-rollback-<bad>@<uid>
-        Sluice-Requested-By: sluice
+        Sluice-From: shop@<first>
+        Sluice-Reverts: <bad>
         Sluice-Reason: RolloutAborted: Rollout aborted update to revision 2: ReplicaSet "frontend-d5dcb5cfc" has timed out progressing.
+        Sluice-Requested-By: sluice
         "#);
         shop.goes_on(Vec::new()).await;
     });
@@ -302,11 +302,11 @@ fn a_metric_query_that_fails_ends_the_rollout_with_the_providers_words() {
 
         Sluice-Operation: <uid>
         Sluice-Action: rollback
-        Sluice-Reverts: <bad>
-        Sluice-From: <first>
         Sluice-Promotion: qa/shop-rollback-<bad>@<uid>
-        Sluice-Requested-By: sluice
+        Sluice-From: shop@<first>
+        Sluice-Reverts: <bad>
         Sluice-Reason: RolloutAborted: Rollout aborted update to revision 2: Metric "success-rate" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: prometheus answered 400: bad_data: invalid parameter "query": parse error: unclosed left parenthesis"
+        Sluice-Requested-By: sluice
         "#);
         shop.goes_on(vec![file("analysis.yaml", analysis())]).await;
     });
@@ -340,11 +340,11 @@ fn a_metric_query_that_finds_nothing_ends_the_rollout_and_says_so() {
 
         Sluice-Operation: <uid>
         Sluice-Action: rollback
-        Sluice-Reverts: <bad>
-        Sluice-From: <first>
         Sluice-Promotion: qa/shop-rollback-<bad>@<uid>
-        Sluice-Requested-By: sluice
+        Sluice-From: shop@<first>
+        Sluice-Reverts: <bad>
         Sluice-Reason: RolloutAborted: Rollout aborted update to revision 2: Metric "success-rate" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: could not evaluate successCondition "result[0] >= 0.95": metric result is nil or empty: no data returned from the metric provider"
+        Sluice-Requested-By: sluice
         "#);
         shop.goes_on(vec![file("analysis.yaml", analysis())]).await;
     });
@@ -442,11 +442,11 @@ fn a_person_aborts_and_the_commit_is_taken_back() {
 
         Sluice-Operation: <uid>
         Sluice-Action: rollback
-        Sluice-Reverts: <bad>
-        Sluice-From: <first>
         Sluice-Promotion: qa/shop-rollback-<bad>@<uid>
-        Sluice-Requested-By: sluice
+        Sluice-From: shop@<first>
+        Sluice-Reverts: <bad>
         Sluice-Reason: RolloutAborted: Rollout aborted update to revision 2: Rollout is aborted
+        Sluice-Requested-By: sluice
         ");
         shop.goes_on(Vec::new()).await;
     });
