@@ -4,6 +4,7 @@
 //! scenarios, generated files) lives in those crates and is started from here with cargo.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
+mod bench;
 mod ci;
 mod codegen;
 mod conformance;
@@ -32,6 +33,8 @@ cargo xtask COMMAND
                                     embedded one
   control-plane build|up|down|status [--dir D] [--tools D] [--foreground]
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
+  bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
+                                    figures of the operator on both clusters, or on one, with the aims beside them
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         "control-plane" => control_plane::command(rest),
         "conformance" => conformance::command(rest),
         "e2e" => e2e::command(rest),
+        "bench" => bench::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(rest),
         "help" | "--help" | "-h" => {

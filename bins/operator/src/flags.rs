@@ -64,7 +64,7 @@ pub(crate) struct Flags {
     #[arg(long, value_enum, default_value_t = LogForm::Text)]
     pub(crate) log: LogForm,
     /// What is logged, as `LEVEL` or `TARGET=LEVEL,...`.
-    #[arg(long, default_value = "info")]
+    #[arg(long, default_value = "info", value_parser = parse_log_level)]
     pub(crate) log_level: String,
 }
 
@@ -93,6 +93,13 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
             Ok(address) => Ok(Listen::At(address)),
             Err(_) => Err("expected an address such as `127.0.0.1:8080`, or `none`".to_owned()),
         },
+    }
+}
+
+fn parse_log_level(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("expected `info` or `TARGET=LEVEL,...`: {error}")),
     }
 }
 

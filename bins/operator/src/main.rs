@@ -23,9 +23,8 @@ use crate::flags::{Flags, Listen, LogForm};
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    if let Err(error) = start_log(&flags) {
-        return failed(&error);
-    }
+    let form = flags.log;
+    start_log(&flags);
     // The first one wins; there is only one in this build.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -39,26 +38,44 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(form, &error),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    tracing::error!("{error:#}");
-    // The log may go elsewhere; whoever started the process looks here.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error:#}\n").as_bytes());
+/// Says once why the process ends, in the form that whoever reads its log expects.
+fn failed(form: LogForm, error: &anyhow::Error) -> ExitCode {
+    let words = words(error);
+    match form {
+        LogForm::Json => tracing::error!("{words}"),
+        LogForm::Text => {
+            // There is nobody left to tell when this fails.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {words}\n").as_bytes());
+        }
+    }
     ExitCode::FAILURE
 }
 
-fn start_log(flags: &Flags) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&flags.log_level)
-        .with_context(|| format!("`{}` is not a log level", flags.log_level))?;
+/// The error with its causes; many libraries repeat the cause in their own text, which is said once here.
+fn words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
+}
+
+fn start_log(flags: &Flags) {
+    // Parsed once before, with the flags.
+    let filter = tracing_subscriber::EnvFilter::new(&flags.log_level);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     match flags.log {
         LogForm::Json => builder.json().flatten_event(true).init(),
         LogForm::Text => builder.init(),
     }
-    Ok(())
 }
 
 async fn run(flags: Flags) -> anyhow::Result<()> {
@@ -153,6 +170,9 @@ async fn server(flags: &Flags, runtime: &Runtime) -> anyhow::Result<impl Future<
             Some(TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))?)
         }
     };
+    if let Some(listener) = &listener {
+        tracing::info!(address = %listener.local_addr()?, "listening");
+    }
     let webhook_secret = flags.webhook_secret_file.as_deref().map(read_secret).transpose()?;
     let record_access = match flags.record_token_file.as_deref() {
         Some(path) => RecordAccess::Token(read_secret(path)?),

@@ -89,13 +89,28 @@ impl Exchange {
                 self.waiting.remove(&old);
             }
         }
+        let is_render = matches!(question, Question::Render { .. });
         entry.question = question;
         entry.askers.insert(task);
         entry.run = Some(sequence);
         entry.sequence = sequence;
+        if is_render {
+            self.forget_other_renders(&slot);
+        }
         self.waiting.insert(sequence, slot);
         self.evict();
         Asked::New
+    }
+
+    /// An owner reads the render of one commit; those of the commits before it would stay for ever, one for each.
+    fn forget_other_renders(&mut self, slot: &Slot) {
+        let from = Slot::new(&slot.owner, "");
+        let of_owner = self.slots.range(from..).take_while(|(other, _)| other.owner == slot.owner);
+        let renders = of_owner.filter(|(_, entry)| matches!(entry.question, Question::Render { .. }));
+        let others: Vec<Slot> = renders.map(|(other, _)| other.clone()).filter(|other| other != slot).collect();
+        for other in others {
+            self.forget(&other);
+        }
     }
 
     /// The questions that may start now, in the order they were asked.
@@ -268,6 +283,22 @@ mod tests {
         assert_eq!(exchange.ask(slot.clone(), render("c1"), task("a")), Asked::Answered);
         assert_eq!(exchange.ask(slot.clone(), render("c2"), task("a")), Asked::New);
         assert!(exchange.answer(&slot).is_none());
+    }
+
+    #[test]
+    fn the_render_of_a_new_commit_takes_the_place_of_the_old_one() {
+        let mut exchange = Exchange::default();
+        let slots = ["c1", "c2"].map(|commit| Slot::new("uid", format!("render/{commit}")));
+        let other = Slot::new("uid", "push");
+        exchange.ask(other.clone(), fetch(), task("a"));
+        exchange.ask(slots[0].clone(), render("c1"), task("a"));
+        for ready in exchange.start() {
+            exchange.finish(&ready.slot, ready.run, head("c1"));
+        }
+        exchange.ask(slots[1].clone(), render("c2"), task("a"));
+        assert!(exchange.answer(&slots[0]).is_none());
+        assert!(exchange.answer(&other).is_some(), "only renders make way");
+        assert!(exchange.is_asked(&slots[1]));
     }
 
     #[test]

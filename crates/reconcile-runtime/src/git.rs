@@ -11,12 +11,16 @@ use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
 use object_model::Secret;
 use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, kinds};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::api::{ApiClient, Detail};
 use crate::git_render::RenderCache;
 use crate::remotes::{GitCredential, RemoteFactory};
 use crate::shared::lock;
 use crate::{Clock, GitBackend};
+
+/// How many paths are rendered at once: it is work for the processor, and more threads only take more memory.
+const RENDERS_AT_ONCE: usize = 2;
 
 /// Where blocking work runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +47,7 @@ pub struct GitOptions {
 pub struct GitWorker {
     inner: Arc<Inner>,
     api: ApiClient,
+    renders: Semaphore,
 }
 
 pub(crate) struct Inner {
@@ -64,7 +69,7 @@ impl GitWorker {
     /// Makes the worker; `api` reads the Secrets that sources name.
     pub fn new(api: ApiClient, clock: Clock, remotes: Arc<dyn RemoteFactory>, options: GitOptions) -> Self {
         let inner = Inner { clock, options, remotes, repositories: Mutex::default(), renders: Mutex::default() };
-        Self { inner: Arc::new(inner), api }
+        Self { inner: Arc::new(inner), api, renders: Semaphore::new(RENDERS_AT_ONCE) }
     }
 
     async fn work(&self, question: &Question) -> Result<Answer, SourceFailure> {
@@ -82,6 +87,7 @@ impl GitWorker {
             Some((namespace, name)) => Some(self.credential(namespace, name).await?),
             None => None,
         };
+        let is_render = matches!(question, Question::Render { .. });
         let (inner, source, question) = (self.inner.clone(), source.clone(), question.clone());
         let job = move || inner.answer(&source, credential.as_ref(), &question);
         match self.inner.options.blocking {
@@ -90,12 +96,19 @@ impl GitWorker {
                 tokio::task::yield_now().await;
                 job()
             }
-            Blocking::Threads => match tokio::task::spawn_blocking(job).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    Err(self.inner.failure("InternalError", "reading the repository failed inside the operator", false))
+            Blocking::Threads => {
+                let _turn = match is_render {
+                    true => self.renders.acquire().await.ok(),
+                    false => None,
+                };
+                match tokio::task::spawn_blocking(job).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        let message = "reading the repository failed inside the operator";
+                        Err(self.inner.failure("InternalError", message, false))
+                    }
                 }
-            },
+            }
         }
     }
 

@@ -17,8 +17,14 @@ use crate::shared::Shared;
 const LEASE: Duration = Duration::from_secs(15);
 /// How long the holder trusts its last renewal.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Pause between two tries.
+/// Pause between two tries to get the Lease, or to renew it after a failure.
 const RETRY: Duration = Duration::from_secs(2);
+/// How long the same failure is not told again.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// How long giving the Leases back may take: whoever ends the process does not wait for ever.
+const RELEASE: Duration = Duration::from_secs(5);
+/// Pause between two renewals: after a failed one there is time for another before the holder stops.
+const RENEW: Duration = Duration::from_secs(4);
 
 /// Where and as whom Leases are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,11 +100,16 @@ pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOption
     let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
     let mut seen = Seen::default();
     let mut held_until: Option<Instant> = None;
+    let mut own: Option<Object> = None;
+    let mut failures = Failures::default();
     loop {
         let begun = Instant::now();
-        let won = try_once(&shared, &target, &options.identity, &mut seen).await;
+        let mut pause = RETRY;
+        let won = try_once(&shared, &target, &options.identity, &mut seen, &mut own).await;
         match won {
             Ok(true) => {
+                failures = Failures::default();
+                pause = RENEW;
                 if held_until.is_none() {
                     tracing::info!(lease = %target, identity = %options.identity, "leading");
                 }
@@ -107,12 +118,29 @@ pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOption
                 shared.queue.enable(domain, true);
             }
             Ok(false) => lose(&shared, domain, &target, &mut held_until),
-            Err(error) => tracing::warn!(lease = %target, %error, "the Lease could not be renewed"),
+            Err(error) => failures.tell(&target, &error),
         }
         if held_until.is_some_and(|until| Instant::now() + RETRY >= until) {
             lose(&shared, domain, &target, &mut held_until);
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What was said of failures, so that the same one every two seconds is one line a minute.
+#[derive(Debug, Default)]
+struct Failures {
+    told: Option<(ApiError, Instant)>,
+}
+
+impl Failures {
+    fn tell(&mut self, lease: &ObjectRef, error: &ApiError) {
+        let is_told = |(told, at): &(ApiError, Instant)| told == error && at.elapsed() < TELL_AGAIN;
+        if self.told.as_ref().is_some_and(is_told) {
+            return;
+        }
+        tracing::warn!(%lease, %error, "the Lease could not be taken or renewed");
+        self.told = Some((error.clone(), Instant::now()));
     }
 }
 
@@ -124,9 +152,27 @@ fn lose(shared: &Shared, domain: usize, target: &ObjectRef, held_until: &mut Opt
     shared.queue.enable(domain, false);
 }
 
-/// Returns whether the Lease is ours now.
-async fn try_once(shared: &Shared, target: &ObjectRef, identity: &str, seen: &mut Seen) -> Result<bool, ApiError> {
+/// Returns whether the Lease is ours now, and keeps it in `own` as we wrote it: the next renewal needs no look first, its
+/// version says whether anybody else wrote meanwhile.
+async fn try_once(
+    shared: &Shared,
+    target: &ObjectRef,
+    identity: &str,
+    seen: &mut Seen,
+    own: &mut Option<Object>,
+) -> Result<bool, ApiError> {
     let now = format_micro_time(shared.clock.now());
+    if let Some(mut lease) = own.take() {
+        lease.set_at(&["spec", "renewTime"], now.clone().into());
+        match shared.api.replace(target, &lease).await {
+            Ok(lease) => {
+                *own = Some(lease);
+                return Ok(true);
+            }
+            Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let Some(mut lease) = shared.api.get(&Actor::Operator, target, Detail::Full).await? else {
         let namespace = target.namespace.as_deref();
         let mut lease = Object::new("coordination.k8s.io/v1", "Lease", namespace, &target.name);
@@ -138,7 +184,10 @@ async fn try_once(shared: &Shared, target: &ObjectRef, identity: &str, seen: &mu
             }),
         );
         return match shared.api.create(&Actor::Operator, &target.kind, &lease).await {
-            Ok(_) => Ok(true),
+            Ok(lease) => {
+                *own = Some(lease);
+                Ok(true)
+            }
             Err(ApiError::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error),
         };
@@ -164,22 +213,28 @@ async fn try_once(shared: &Shared, target: &ObjectRef, identity: &str, seen: &mu
         lease.set_at(&["spec", "leaseDurationSeconds"], LEASE.as_secs().into());
     }
     lease.set_at(&["spec", "renewTime"], now.into());
-    shared.api.replace(target, &lease).await.map(|_| true)
+    *own = Some(shared.api.replace(target, &lease).await?);
+    Ok(true)
 }
 
 /// Gives the Leases back that `identity` holds, so that another replica can begin at once.
 pub(crate) async fn release(api: &ApiClient, options: &LeaseOptions, domains: &[&'static str]) {
-    for domain in domains {
-        let name = options.name(domain);
-        let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
-        let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { continue };
-        if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
-            continue;
-        }
-        lease.set_at(&["spec", "holderIdentity"], "".into());
-        lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
-        if let Err(error) = api.replace(&target, &lease).await {
-            tracing::info!(lease = %target, %error, "the Lease was not given back");
-        }
+    let all = futures::future::join_all(domains.iter().map(|domain| release_one(api, options, domain)));
+    if tokio::time::timeout(RELEASE, all).await.is_err() {
+        tracing::warn!("the API server did not take the Leases back in time; they expire");
+    }
+}
+
+async fn release_one(api: &ApiClient, options: &LeaseOptions, domain: &str) {
+    let name = options.name(domain);
+    let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
+    let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { return };
+    if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
+        return;
+    }
+    lease.set_at(&["spec", "holderIdentity"], "".into());
+    lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
+    if let Err(error) = api.replace(&target, &lease).await {
+        tracing::info!(lease = %target, %error, "the Lease was not given back");
     }
 }

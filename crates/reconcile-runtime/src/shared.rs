@@ -254,20 +254,27 @@ impl Shared {
         asked
     }
 
-    /// A repository may have moved: wakes every key that reads a head of it. Returns how many there are.
+    /// A repository may have moved: fetches its heads now. Returns how many keys read them.
+    ///
+    /// The fetch is asked for once, not by each reader: readers wake when it brings something new.
     pub(crate) fn refresh(&self, is_same: impl Fn(&str) -> bool) -> usize {
         let fetches = lock(&self.exchange).fetches(|source| is_same(&source.url));
         let now = self.clock.now();
-        let mut tasks = BTreeSet::new();
+        let mut all = BTreeSet::new();
         for (slot, source) in fetches {
-            lock(&self.refreshes).insert(source.url, now);
-            tasks.extend(lock(&self.readers).of_slot(&slot));
+            lock(&self.refreshes).insert(source.url.clone(), now);
+            let readers = lock(&self.readers).of_slot(&slot);
+            for task in readers.iter().filter(|task| self.leadership.is_held(task.domain)) {
+                let asked = self.ask(slot.clone(), Question::Fetch(source.clone()), task.clone());
+                // A fetch that is on its way may have looked too early: every reader looks at what it brings, and
+                // who still wants news asks again.
+                if asked == Asked::New {
+                    break;
+                }
+            }
+            all.extend(readers);
         }
-        let count = tasks.len();
-        for task in tasks {
-            self.queue.add(task);
-        }
-        count
+        all.len()
     }
 
     /// Reads one object from the quorum into the store.

@@ -16,7 +16,7 @@ use crate::run;
 
 pub(crate) use build::{Purpose, Tools, build, build_until, is_built};
 pub(crate) use leash::Leash;
-pub(crate) use up::{Foreground, down, is_up, up};
+pub(crate) use up::{Foreground, audit_log, down, is_up, up};
 
 /// The folders that one control plane uses.
 pub(crate) struct Folders {

@@ -48,6 +48,11 @@ pub(crate) fn up(folders: &Folders, tools: &Tools, foreground: Foreground) -> Re
     Ok(kubeconfig)
 }
 
+/// The file in which the API server notes the operator's requests.
+pub(crate) fn audit_log(state: &Path) -> PathBuf {
+    state.join("logs/audit.log")
+}
+
 /// Says whether every program runs.
 pub(crate) fn is_up(folders: &Folders) -> bool {
     PROGRAMS.iter().all(|name| processes::is_running(&folders.state, name))
@@ -156,6 +161,10 @@ fn api_server_arguments(state: &Path, etcd: u16, port: u16) -> Vec<String> {
         "--allow-privileged".to_owned(),
         "--max-requests-inflight=2000".to_owned(),
         "--max-mutating-requests-inflight=1000".to_owned(),
+        format!("--audit-policy-file={}", run::root().join("fixtures/control-plane/audit-policy.yaml").display()),
+        format!("--audit-log-path={}", audit_log(state).display()),
+        "--audit-log-maxsize=256".to_owned(),
+        "--audit-log-maxbackup=1".to_owned(),
     ]
 }
 

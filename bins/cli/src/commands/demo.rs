@@ -66,7 +66,7 @@ async fn stage(args: &Demo, folder: &Path) -> Result<Vec<Check>, Failure> {
     let World { setting, cluster, operator, token } = world;
     let handle = setting.handle().cloned().ok_or_else(|| Failure::new("the demonstration needs its own cluster"))?;
     let runtime = setting.operator_runtime(&OperatorOptions::default());
-    let webhook_secret = setting.push_hook.as_ref().map(|hook| hook.secret.clone());
+    let webhook_secret = setting.push_hook.as_ref().and_then(|hook| hook.secret.clone());
     let options = ServerOptions { webhook_secret, record_access: RecordAccess::Token(Secret::new(token)) };
     let server = serve(operator, runtime.handle(), options);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -103,12 +103,12 @@ async fn build(args: &Demo, folder: &Path) -> Result<(World, sim_traffic::Server
     let kubeconfig = folder.join("kubeconfig");
     std::fs::write(&kubeconfig, Handle::kubeconfig(api.local_addr()?))?;
     let token = token(folder)?;
-    let address = format!("http://{}", operator.local_addr()?);
-    setting.push_hook = Some(PushHook { operator: address.clone(), secret: Secret::new(random_words()) });
+    let address = operator.local_addr()?;
+    setting.push_hook = Some(PushHook { operator: address, secret: Some(Secret::new(random_words())) });
     let prometheus = sim_traffic::serve(metrics, setting.traffic.clone(), || Clock::Wall.now())
         .context("failed to serve metrics")?;
     setting.prometheus = Some(format!("http://{}", prometheus.address()));
-    if let Some(map) = address_map(&address) {
+    if let Some(map) = address_map(&format!("http://{address}")) {
         let mut namespace = object_model::Object::new("v1", "Namespace", None, api::install::NAMESPACE);
         namespace.set_label("app.kubernetes.io/name", "sluice");
         apply(&setting.people, &namespace).await?;

@@ -246,7 +246,7 @@ impl Setting {
     /// When the operator can't be reached or turns the request away.
     pub async fn call_push_hook(&self) -> Result<(), AnnounceError> {
         match &self.push_hook {
-            Some(hook) => hook.announce(&self.fleet.url(), BRANCH).await,
+            Some(hook) => hook.announce(&self.fleet.url()).await,
             None => Ok(()),
         }
     }

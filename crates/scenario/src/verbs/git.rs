@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use git_source::{Fault, Rule};
+use object_model::Secret;
 use script::{Call, Stage, Verb};
 
 use super::{files, world};
-use crate::setting::{BRANCH, Change};
-use crate::world::{Signature, World, announce};
+use crate::setting::{BRANCH, Change, PushHook};
+use crate::world::{World, webhook_secret};
 
 /// How long a person takes for a commit, in which everything has been written already.
 const HAND_TIME: Duration = Duration::from_millis(20);
@@ -88,11 +89,9 @@ async fn commit(stage: &mut Stage, call: &Call) -> Result<(), String> {
         }
     }
     // A forge that reaches nobody does not mind.
-    if let Some(address) = world.operator.address().filter(|_| is_announced) {
-        let (status, words) = announce(address, &setting.fleet.url(), Signature::Right).await?;
-        if !(200..300).contains(&status) {
-            return Err(format!("the operator answers the announcement with {status} {words}"));
-        }
+    if let Some(operator) = world.operator.address().filter(|_| is_announced) {
+        let hook = PushHook { operator, secret: Some(webhook_secret()) };
+        hook.announce(&setting.fleet.url()).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -126,10 +125,10 @@ async fn git(stage: &mut Stage, call: &Call) -> Result<(), String> {
 async fn webhook(stage: &mut Stage, call: &Call) -> Result<(), String> {
     let world = world(stage)?;
     let words: Vec<&str> = call.words.iter().map(String::as_str).collect();
-    let (signature, rest) = match words.as_slice() {
-        ["signed", rest @ ..] => (Signature::Right, rest),
-        ["wrongly", "signed", rest @ ..] => (Signature::Wrong, rest),
-        ["unsigned", rest @ ..] => (Signature::Missing, rest),
+    let (secret, rest) = match words.as_slice() {
+        ["signed", rest @ ..] => (Some(webhook_secret()), rest),
+        ["wrongly", "signed", rest @ ..] => (Some(Secret::new("a guess".to_owned())), rest),
+        ["unsigned", rest @ ..] => (None, rest),
         _ => return Err("webhook signed|wrongly signed|unsigned [expecting STATUS]".to_owned()),
     };
     let (wanted, said): (u16, &str) = match rest {
@@ -140,8 +139,9 @@ async fn webhook(stage: &mut Stage, call: &Call) -> Result<(), String> {
         }
         _ => return Err("webhook ... [expecting STATUS [WORDS]]".to_owned()),
     };
-    let address = world.operator.address().ok_or("no operator runs that could answer")?;
-    let (status, words) = announce(address, &world.setting.fleet.url(), signature).await?;
+    let operator = world.operator.address().ok_or("no operator runs that could answer")?;
+    let hook = PushHook { operator, secret };
+    let (status, words) = hook.call(&world.setting.fleet.url()).await.map_err(|error| error.to_string())?;
     if status != wanted || !words.contains(said) {
         return Err(format!("the operator answers {status} {words}"));
     }

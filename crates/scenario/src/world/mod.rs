@@ -3,7 +3,6 @@
 pub(crate) mod kinds;
 mod operator;
 mod unready;
-mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +13,8 @@ use git_source::RequestCounts;
 use object_model::Object;
 use sim_traffic::Behaviour;
 
-pub(crate) use operator::OperatorProcess;
+pub(crate) use operator::{OperatorProcess, webhook_secret};
 pub(crate) use unready::{Unready, end as end_unready};
-pub(crate) use webhook::{Signature, announce};
 
 use crate::condition::Condition;
 use crate::setting::Setting;

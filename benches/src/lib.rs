@@ -1,1 +1,0 @@
-//! Figures of every part, each beside the tool it is compared with.

@@ -1,0 +1,71 @@
+//! Figures of the whole operator, each with its aim beside it.
+//!
+//! `cargo xtask bench main` builds what is measured and starts this program. It keeps the Git server, and the embedded
+//! cluster where no other is given; the operator is always a process of its own, so what `/proc` says of it is its own.
+#![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
+
+mod figures;
+mod fleet;
+mod ground;
+mod main_path;
+mod operator;
+mod requests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Measures the main path: from a signed webhook to the applied object, with many configs and Rollouts.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sluice-bench")]
+struct Flags {
+    /// The operator's program.
+    #[arg(long, value_name = "FILE")]
+    operator: PathBuf,
+    /// Folder for results, logs and the operator's record; it is made when it is missing.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Kubeconfig of a real cluster with nothing else on it; without it an embedded one is served.
+    #[arg(long, value_name = "FILE", requires = "audit_log")]
+    kubeconfig: Option<PathBuf>,
+    /// Audit log of that cluster's API server, where the operator's requests are counted.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+    /// How many GitOpsConfigs; each applies four objects.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    configs: u32,
+    /// How many Rollouts: one is among the objects of each of the first configs.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    rollouts: u32,
+    /// How many commits are timed.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    commits: u32,
+    /// How long the settled operator is watched.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    idle_seconds: u64,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    if flags.rollouts > flags.configs {
+        println!("error: there is at most one Rollout for each config");
+        return ExitCode::from(2);
+    }
+    // The first one wins; there is only one in this build.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            println!("error: the async runtime could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(main_path::measure(&flags)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
