@@ -242,6 +242,24 @@ async fn a_second_replica_takes_over_when_the_first_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_holder_renews_without_a_look_until_somebody_else_wrote() {
+    let world = World::new();
+    let first = world.start(elected(&world, "first"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let count = |verb: &str| {
+        let is_meant = |entry: &&sim_cluster::LogEntry| entry.verb == verb && entry.resource.starts_with("leases");
+        world.handle.with(|cluster| cluster.requests().filter(is_meant).count())
+    };
+    assert_eq!(count("get"), 1);
+    assert!((14..=16).contains(&count("update")), "{} renewals in a minute", count("update"));
+    world.merge("leases.coordination.k8s.io", "default", "sluice-probe", json!({"spec": {"holderIdentity": "other"}}));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(holder(&world), "other", "a Lease of somebody else is left alone until it expires");
+    assert!(count("get") > 1);
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_gives_the_lease_back() {
     let world = World::new();
     let runtime = elected(&world, "first");
