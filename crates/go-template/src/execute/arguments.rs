@@ -4,11 +4,13 @@
 use std::rc::Rc;
 
 use super::{Datum, Fallible, Run};
-use crate::Str;
 use crate::error::ExecuteError;
 use crate::function::{Args, Call, CallError, Function, Signature, Special};
 use crate::tree::{At, Operand, Term};
 use crate::value::{IntKind, Kind, Object, Type, UintKind, Value};
+
+/// Messages of templates within templates quote each other: those longer than this are quoted no more.
+pub(super) const ERROR_BYTES_MAX: usize = 256 << 10;
 
 /// What is called.
 pub(super) enum Callee<'c> {
@@ -103,6 +105,10 @@ impl Run<'_, '_> {
 
     fn call_failed<T>(&mut self, at: At, name: &str, error: CallError) -> Fallible<T> {
         self.at = at;
+        let error = match error {
+            CallError::Template { error, .. } if error.text.len() > ERROR_BYTES_MAX => return Err(error),
+            other => other,
+        };
         let mut failure: Box<ExecuteError> = self.error(format!("error calling {name}: {error}"));
         failure.exhausted = match error {
             CallError::Message(_) => None,
@@ -311,9 +317,4 @@ fn wrapped_uint(value: u64, kind: UintKind) -> u64 {
         UintKind::Uint16 => u64::from(value as u16),
         UintKind::Uint32 => u64::from(value as u32),
     }
-}
-
-/// The name under which messages tell of text that doesn't parse.
-pub(super) fn shortened(source: &Str) -> String {
-    crate::format::quoted(source.as_bytes())
 }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::data::{functions, text, value};
 
 fn rows(lines: &str) -> Vec<Vec<Json>> {
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
 }
 
 /// Collects what differs, so that one run shows all of it.
