@@ -246,6 +246,10 @@ impl Run<'_, '_> {
         let Some(template) = self.lookup(name.as_bytes()) else {
             return self.fail(format!("template {} not defined", quote(name.as_bytes(), Keep::Printable)));
         };
+        // The depth is checked before the data is evaluated: the error points at the template.
+        let entered = self.environment.budget.enter();
+        self.charged(entered)?;
+        self.environment.budget.leave();
         let dot = match pipe {
             Some(pipe) => Datum::plain(self.pipe(dot, pipe)?),
             None => Datum::default(),
@@ -318,7 +322,11 @@ impl Run<'_, '_> {
             }
         };
         match &branch.otherwise {
-            Some(otherwise) if is_empty => self.body(dot, otherwise),
+            // As in Go, a break in here ends this range, though it belongs to an outer one.
+            Some(otherwise) if is_empty => match self.body(dot, otherwise)? {
+                Flow::Continue => Ok(Flow::Continue),
+                Flow::Next | Flow::Break => Ok(Flow::Next),
+            },
             _ => Ok(Flow::Next),
         }
     }

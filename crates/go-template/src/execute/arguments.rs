@@ -41,6 +41,23 @@ impl Callee<'_> {
     }
 }
 
+/// What Go's `slice` makes of an index out of a map of anything: it does not look into the interface, and refuses it.
+struct Wrapped;
+
+impl Object for Wrapped {
+    fn object_type(&self) -> &'static Type {
+        &Type::Any
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Interface
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 impl Signature {
     /// Returns the type of a parameter.
     fn parameter(&self, index: usize) -> Option<&'static Type> {
@@ -64,13 +81,15 @@ impl Run<'_, '_> {
         match special {
             Special::And | Special::Or => return self.and_or(dot, special == Special::Or, operands, last),
             Special::Len => return self.len(dot, at, operands, last),
-            Special::None | Special::Call => {}
+            Special::None | Special::Call | Special::Slice => {}
         }
         let signature = callee.signature();
         let mut values = self.spare_arguments.pop().unwrap_or_default();
         for (index, operand) in operands.iter().enumerate() {
             let of = signature.parameter(index).unwrap_or(&Type::Any);
-            values.push(self.argument(dot, of, operand)?.value);
+            let datum = self.argument(dot, of, operand)?;
+            let is_index = special == Special::Slice && index > 0;
+            values.push(if is_index && datum.is_interface { Value::object(Wrapped) } else { datum.value });
         }
         if let Some(last) = last {
             let of = signature.parameter(operands.len()).unwrap_or(&Type::Any);
