@@ -197,12 +197,15 @@ impl Run<'_, '_> {
                 self.fail(format!("cannot assign nil to {of}"))
             }
             Term::Field(fields) => {
-                let value = self.fields(dot, dot.clone(), fields, operand, &[], None)?;
+                let value = self.fields(dot, dot, fields, operand, &[], None)?;
                 self.validated(value, of)
             }
             Term::Variable { name, slot, fields } => {
-                let value = self.variable(name, *slot)?;
-                let value = self.fields(dot, value, fields, operand, &[], None)?;
+                let value = if fields.is_empty() {
+                    self.variable(name, *slot)?
+                } else {
+                    self.variable_fields(dot, name, *slot, fields, operand, &[], None)?
+                };
                 self.validated(value, of)
             }
             Term::Pipe(pipe) => {
@@ -215,7 +218,7 @@ impl Run<'_, '_> {
             }
             Term::Chain { operand: inner, fields } => {
                 let receiver = self.chain_receiver(dot, operand, inner)?;
-                let value = self.fields(dot, receiver, fields, operand, &[], None)?;
+                let value = self.fields(dot, &receiver, fields, operand, &[], None)?;
                 self.validated(value, of)
             }
             Term::Bool(_) | Term::Number { .. } | Term::String { .. } => self.literal(of, operand).map(Datum::plain),
