@@ -4,3 +4,4 @@ mod data;
 mod example;
 mod hostile;
 mod recorded;
+mod speed;
