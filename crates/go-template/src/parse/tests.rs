@@ -44,23 +44,6 @@ fn deep_nesting_is_refused() {
     assert_eq!(printed(&blocks), "template: t:1: blocks nest too deep");
 }
 
-#[test]
-fn the_deepest_trees_need_no_more_stack_than_there_is() {
-    let deep = |open: &str, inner: &str, close: &str| format!("{}{inner}{}", open.repeat(990), close.repeat(990));
-    for (text, is_right) in [
-        (deep("{{ if . }}", "x", "{{ end }}"), true),
-        (deep("{{ if . }}", "{{ nope }}", "{{ end }}"), false),
-        (deep("{{ if . }}", "x", "{{ end }}") + "{{ nope }}", false),
-        (format!("{{{{ {} }}}}", deep("(", "1", ")")), true),
-        (format!("{{{{ {} nope }}}}", deep("(", "1", ")")), false),
-        (format!("{{{{ {} }}}}", deep("(print ", "1", ").x")), true),
-    ] {
-        let parse = move || parse(&"t".into(), &text.into(), (b"{{", b"}}"), &Functions::builtins()).is_ok();
-        let small = std::thread::Builder::new().stack_size(128 << 10);
-        assert_eq!(small.spawn(parse).unwrap().join().unwrap(), is_right);
-    }
-}
-
 /// The functions of `fixtures/record`, of which the parser only wants to know the names.
 const NAMES: &str = "add add64 half u8 not2 echo zeroArgs oneArg twoArgs dddArg keys1 listArg stringsArg versionArg upper \
     typeOf list dict set die fail include tpl";
