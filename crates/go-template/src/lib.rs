@@ -13,6 +13,7 @@ mod budget;
 mod environment;
 mod error;
 mod function;
+pub mod functions;
 mod text;
 mod value;
 
