@@ -43,6 +43,17 @@ pub struct Function {
     name: Cow<'static, str>,
     signature: Signature,
     body: Arc<Body>,
+    special: Special,
+}
+
+/// What the execution does itself instead of calling a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    None,
+    And,
+    Or,
+    Call,
+    Len,
 }
 
 impl std::fmt::Debug for Function {
@@ -58,7 +69,18 @@ impl Function {
         signature: Signature,
         body: impl Fn(&mut Call<'_>, Args<'_>) -> Result<Value, CallError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), signature, body: Arc::new(body) }
+        Self { name: name.into(), signature, body: Arc::new(body), special: Special::None }
+    }
+
+    /// Returns a function that the execution runs itself.
+    pub(crate) fn special(name: &'static str, signature: Signature, special: Special) -> Self {
+        let body =
+            move |_: &mut Call<'_>, _: Args<'_>| Err(CallError::new(format!("{name} can't be called like this")));
+        Self { special, ..Self::new(name, signature, body) }
+    }
+
+    pub(crate) fn kind(&self) -> Special {
+        self.special
     }
 
     /// Returns the name that templates call it by.
@@ -105,7 +127,15 @@ impl Functions {
     /// Returns a function by its name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Function> {
-        self.functions.get(*self.by_name.get(name)? as usize)
+        self.by_id(self.id(name)?)
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn by_id(&self, id: u32) -> Option<&Function> {
+        self.functions.get(id as usize)
     }
 
     /// Returns the names in order.

@@ -66,10 +66,10 @@ fn failure(message: &str) -> CallError {
 }
 
 impl Helm {
-    /// Returns all functions that a chart's templates may call.
+    /// Returns all functions that a chart's templates may call: Go's builtins, sprig's and Helm's.
     #[must_use]
     pub fn functions(&self) -> Functions {
-        let mut functions = Functions::default();
+        let mut functions = Functions::builtins();
         self.add(&mut functions);
         functions
     }

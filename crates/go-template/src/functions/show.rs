@@ -1,6 +1,8 @@
 //! Values as text: what `toString`, `quote`, `join` and `cat` write.
 
+use crate::format::sprint;
 use crate::function::{Call, CallError};
+use crate::quote::{Keep, quote};
 use crate::value::Value;
 
 /// sprig's `strval`: text as it is, errors and whatever has a `String` method by it, the rest by `%v`.
@@ -23,12 +25,10 @@ pub(super) fn text_of(call: &mut Call<'_>, value: &Value) -> Result<Vec<u8>, Cal
 
 /// `%v` of a value.
 pub(super) fn printed(call: &mut Call<'_>, value: &Value) -> Result<Vec<u8>, CallError> {
-    let text = format!("{value:?}");
-    call.produce(text.len())?;
-    Ok(text.into_bytes())
+    Ok(sprint(std::slice::from_ref(value), call.budget())?.as_bytes().to_vec())
 }
 
 /// Go's `strconv.Quote`.
 pub(super) fn quoted(text: &[u8]) -> Vec<u8> {
-    format!("{:?}", String::from_utf8_lossy(text)).into_bytes()
+    quote(text, Keep::Printable).into_bytes()
 }

@@ -37,6 +37,12 @@ impl List {
         Self { items: None, of }
     }
 
+    /// Returns the same items as a slice of another type (Go's conversion between slice types).
+    #[must_use]
+    pub fn converted(&self, of: &'static Type) -> Self {
+        Self { items: self.items.clone(), of }
+    }
+
     /// Returns whether it is the nil slice.
     #[must_use]
     pub fn is_nil(&self) -> bool {
