@@ -78,7 +78,7 @@ fn is_nil(value: &Value) -> bool {
 fn is_equal_object(left: &Value, right: &Value, budget: &mut Budget) -> Result<bool, CallError> {
     let is_same_kind = left.kind() == right.kind() || left.is_nil() || right.is_nil();
     if !is_same_kind {
-        let shown = format::sprint(std::slice::from_ref(left), budget)?;
+        let shown = format::sprintf(b"%s", std::slice::from_ref(left), budget)?;
         let other = format::sprint(std::slice::from_ref(right), budget)?;
         return Err(CallError::new(format!(
             "non-comparable types {shown}: {}, {}: {other}",
@@ -90,7 +90,7 @@ fn is_equal_object(left: &Value, right: &Value, budget: &mut Budget) -> Result<b
         return Ok(is_nil(left) == is_nil(right));
     }
     if matches!(right.kind(), Kind::Slice | Kind::Map) {
-        let shown = format::sprint(std::slice::from_ref(right), budget)?;
+        let shown = format::sprintf(b"%s", std::slice::from_ref(right), budget)?;
         return Err(CallError::new(format!("non-comparable type {shown}: {}", type_name(right))));
     }
     Ok(deep_equal(left, right, budget)?)

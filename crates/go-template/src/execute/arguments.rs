@@ -149,9 +149,13 @@ impl Run<'_, '_> {
         if value.is_nil() {
             return CallError::new("call of nil");
         }
-        let of = Datum::plain(value).type_name();
-        // Without operands the value comes from the pipeline, and reflection names its type.
-        let name = operands.first().map_or_else(|| format!("<{of} Value>"), |operand| self.printed(operand));
+        let of = Datum::plain(value.clone()).type_name();
+        // Without operands the value comes from the pipeline, and reflection prints it.
+        let name = match (operands.first(), value) {
+            (Some(operand), _) => self.printed(operand),
+            (None, Value::Str(text)) => text.to_string(),
+            (None, _) => format!("<{of} Value>"),
+        };
         CallError::new(format!("non-function {name} of type {of}"))
     }
 

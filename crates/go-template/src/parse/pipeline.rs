@@ -247,7 +247,8 @@ impl<'a> Parser<'a> {
         }
         let shown = quote(bytes, Keep::Printable);
         let text = std::str::from_utf8(bytes).unwrap_or("");
-        if token.kind == Kind::Complex || text.ends_with('i') {
+        let imaginary = text.strip_suffix('i').map(Number::parse);
+        if token.kind == Kind::Complex || imaginary.is_some_and(|part| part != Err(BadNumber::Syntax)) {
             return self.error(format!("complex number {shown} is not supported"));
         }
         match Number::parse(text) {

@@ -43,3 +43,41 @@ fn deep_nesting_is_refused() {
     let blocks = "{{ if . }}".repeat(100_000);
     assert_eq!(printed(&blocks), "template: t:1: blocks nest too deep");
 }
+
+/// The functions of `fixtures/record`, of which the parser only wants to know the names.
+const NAMES: &str = "add add64 half u8 not2 echo zeroArgs oneArg twoArgs dddArg keys1 listArg stringsArg versionArg upper \
+    typeOf list dict set die fail include tpl";
+
+#[test]
+fn every_text_is_read_or_refused_as_go_does() {
+    let mut functions = Functions::builtins();
+    for name in NAMES.split(' ') {
+        let signature = crate::function::Signature::fixed(&[]);
+        functions.add(crate::function::Function::new(name, signature, |_, _| Ok(crate::Value::Nil)));
+    }
+    let rows: Vec<serde_json::Value> =
+        include_str!("../../fixtures/parse.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(rows.len() > 1_000);
+    let delimiter = |row: &serde_json::Value, usual: &str| match row.as_str().unwrap() {
+        "" => usual.to_owned(),
+        other => other.to_owned(),
+    };
+    let mut differences = Vec::new();
+    for row in &rows {
+        let (left, right) = (delimiter(&row[0], "{{"), delimiter(&row[1], "}}"));
+        // Texts that are no UTF-8 are compared by the executions.
+        let Some(text) = row[2].as_str() else { continue };
+        let found = match parse(&"t".into(), &text.into(), (left.as_bytes(), right.as_bytes()), &functions) {
+            Ok(templates) => {
+                let printed = templates.iter().map(|template| (template.name.to_string(), template.printed().into()));
+                serde_json::Value::Object(printed.collect())
+            }
+            Err(error) => error.to_string().into(),
+        };
+        let expected = if row[3].is_null() { &row[4] } else { &row[3] };
+        if found != *expected {
+            differences.push(format!("{text:?}\n   go: {expected}\n here: {found}"));
+        }
+    }
+    assert!(differences.is_empty(), "{} of {} differ: {differences:#?}", differences.len(), rows.len());
+}

@@ -1,0 +1,5 @@
+//! Tests of the crate from outside.
+
+mod data;
+mod example;
+mod recorded;
