@@ -118,7 +118,12 @@ pub(crate) fn parse_float(text: &[u8]) -> Result<f64, NumberError> {
     if folded == "nan" {
         return if unsigned.len() == text.len() { Ok(f64::NAN) } else { Err(NumberError::Syntax) };
     }
-    let number: f64 = text.parse().map_err(|_| NumberError::Syntax)?;
+    let number: f64 = match text.contains('_') {
+        true if is_underscore_ok(text.as_bytes()) => text.replace('_', "").parse(),
+        true => return Err(NumberError::Syntax),
+        false => text.parse(),
+    }
+    .map_err(|_| NumberError::Syntax)?;
     if number.is_infinite() && !matches!(folded.as_str(), "inf" | "infinity") {
         return Err(NumberError::Range);
     }
@@ -247,7 +252,8 @@ mod tests {
         assert_eq!(parse_float(b"1e400"), Err(NumberError::Range));
         assert_eq!(parse_float(b"0x1.8p1"), Ok(3.0));
         assert_eq!(parse_float(b"-Inf"), Ok(f64::NEG_INFINITY));
-        assert_eq!(parse_float(b"1_0"), Err(NumberError::Syntax));
+        assert_eq!(parse_float(b"1_0"), Ok(10.0));
+        assert_eq!(parse_float(b"1_"), Err(NumberError::Syntax));
         assert_eq!(parse_float(b".5"), Ok(0.5));
         assert_eq!(parse_float(b"0x1F"), Err(NumberError::Syntax));
     }

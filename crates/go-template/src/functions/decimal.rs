@@ -3,6 +3,8 @@
 use num_bigint::BigInt;
 use num_traits::{Signed as _, Zero as _};
 
+use super::floats::Digits;
+
 /// Decimal places of a quotient.
 const QUOTIENT_PLACES: i32 = 16;
 
@@ -40,12 +42,11 @@ impl Decimal {
         if float.is_infinite() {
             return Err(DecimalError::NoNumber(if float > 0.0 { "+Inf" } else { "-Inf" }));
         }
-        let text = format!("{float:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let places = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-        let coefficient = mantissa.replace('.', "").parse().unwrap_or_default();
-        let exponent = exponent.parse::<i32>().unwrap_or(0) - i32::try_from(places).unwrap_or(0);
-        Ok(Self { coefficient, exponent })
+        let Digits { is_negative, digits, exponent } = Digits::of(float);
+        let magnitude: BigInt = digits.parse().unwrap_or_default();
+        let places = i32::try_from(digits.len()).unwrap_or(0) - 1;
+        let coefficient = if is_negative { -magnitude } else { magnitude };
+        Ok(Self { coefficient, exponent: exponent - places })
     }
 
     /// Returns the nearest float.

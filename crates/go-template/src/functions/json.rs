@@ -5,6 +5,7 @@ use crate::function::CallError;
 use crate::value::{List, Map, Type, Value};
 
 use super::encoding::BASE64;
+use super::floats;
 use super::runes::{REPLACEMENT, runes};
 
 /// How deep values may nest on their way to JSON.
@@ -153,14 +154,7 @@ fn float_text(number: f64) -> Result<String, CallError> {
         };
         return Err(CallError::new(format!("json: unsupported value: {name}")));
     }
-    let magnitude = number.abs();
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let text = format!("{number:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let sign = if exponent.starts_with('-') { "" } else { "+" };
-        return Ok(format!("{mantissa}e{sign}{exponent}"));
-    }
-    Ok(format!("{number}"))
+    Ok(floats::plain_or_exponent(number, -6..21, 1))
 }
 
 /// Reads JSON of any kind; every number is a float64.
@@ -181,7 +175,12 @@ fn check(text: &[u8], budget: &mut Budget) -> Result<(), CallError> {
     for &byte in text {
         scanner.step(byte).map_err(wrong)?;
     }
-    if scanner.is_complete() { Ok(()) } else { Err(wrong("unexpected end of JSON input")) }
+    if scanner.is_complete() {
+        return Ok(());
+    }
+    // Go looks whether a blank could follow, and complains of that first.
+    scanner.step(b' ').map_err(wrong)?;
+    Err(wrong("unexpected end of JSON input"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +218,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    fn is_complete(&mut self) -> bool {
+    fn is_complete(&self) -> bool {
         // A number at the top ends with the text.
         self.stack.is_empty()
             && matches!(self.state, State::End | State::Zero | State::Digits | State::Fraction | State::ExponentDigits)

@@ -80,6 +80,9 @@ fn is_filled(value: &Value) -> bool {
 
 /// Copies maps and lists all the way down.
 pub(super) fn deep_copy(call: &mut Call<'_>, value: &Value) -> Answer {
+    if value.is_nil() {
+        return Err(CallError::new("reflect: call of reflect.Value.Type on zero Value"));
+    }
     copied(call, value, DEPTH_MAX)
 }
 

@@ -5,6 +5,8 @@
 //! produced is charged to the budget.
 
 mod cast;
+mod certificates;
+mod crypto;
 mod data;
 mod dates;
 mod decimal;
@@ -12,11 +14,13 @@ mod defaults;
 mod dicts;
 mod digests;
 mod encoding;
+mod floats;
 mod helm;
 mod json;
 mod lists;
 mod merge;
 mod numbers;
+mod passwords;
 mod path;
 mod paths;
 mod random;
@@ -66,6 +70,8 @@ pub fn add_sprig(functions: &mut Functions) {
     urls::add(functions);
     paths::add(functions);
     random::add(functions);
+    passwords::add(functions);
+    certificates::add(functions);
 }
 
 /// What a function's body returns.

@@ -1,6 +1,7 @@
 //! TOML as BurntSushi's encoder writes it, and read into values.
 
 use super::data::as_map;
+use super::floats;
 use crate::Str;
 use crate::budget::Budget;
 use crate::function::CallError;
@@ -201,18 +202,8 @@ fn float_text(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let text = format!("{number:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    // Go's %g goes to an exponent at 21 digits, or earlier when the digits run out.
-    let most = if digits > 21 { 21 } else { 21.min(digits.max(6)) };
-    if number != 0.0 && (exponent < -4 || exponent >= i32::try_from(most).unwrap_or(21)) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
-    }
-    let plain = format!("{number}");
-    if plain.contains('.') { plain } else { format!("{plain}.0") }
+    let text = floats::plain_or_exponent(number, -4..6, 2);
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
 }
 
 /// Reads a document; integers are int64, dates are texts.

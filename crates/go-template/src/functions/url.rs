@@ -1,6 +1,6 @@
 //! URLs as Go's `net/url` reads and writes them.
 
-use super::time::parse::quote as quote_ascii;
+use crate::quote::{Keep, quote};
 
 /// Where a text stands in a URL: each place escapes other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub(crate) struct Url {
     pub(crate) fragment: Vec<u8>,
 }
 
+fn shown(text: &[u8]) -> String {
+    quote(text, Keep::Printable)
+}
+
 /// A user with or without a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
@@ -33,7 +37,7 @@ pub(crate) struct User {
 
 /// Why a text is no URL, as Go tells it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parse {}: {what}", quote_ascii(text))]
+#[error("parse {}: {what}", shown(text))]
 pub(crate) struct UrlError {
     text: Vec<u8>,
     what: String,
@@ -159,7 +163,7 @@ fn parse(text: &[u8]) -> Result<Url, String> {
         let end = authority.iter().position(|&byte| byte == b'/').unwrap_or(authority.len());
         let (authority, after) = authority.split_at_checked(end).unwrap_or((authority, b""));
         path = after;
-        (url.user, url.host) = parse_authority(&url.scheme, authority)?;
+        (url.user, url.host) = parse_authority(authority)?;
     }
     url.path = unescape(path, Place::Path)?;
     Ok(url)
@@ -178,11 +182,11 @@ fn scheme(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
     Ok((b"", text))
 }
 
-fn parse_authority(scheme: &[u8], authority: &[u8]) -> Result<(Option<User>, Vec<u8>), String> {
+fn parse_authority(authority: &[u8]) -> Result<(Option<User>, Vec<u8>), String> {
     let Some(at) = authority.iter().rposition(|&byte| byte == b'@') else {
-        return Ok((None, parse_host(scheme, authority)?));
+        return Ok((None, parse_host(authority)?));
     };
-    let host = parse_host(scheme, authority.get(at + 1..).unwrap_or_default())?;
+    let host = parse_host(authority.get(at + 1..).unwrap_or_default())?;
     let info = authority.get(..at).unwrap_or_default();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(byte);
     if !info.iter().all(is_plain) {
@@ -194,17 +198,15 @@ fn parse_authority(scheme: &[u8], authority: &[u8]) -> Result<(Option<User>, Vec
     Ok((Some(User { name, password }), host))
 }
 
-fn parse_host(scheme: &[u8], host: &[u8]) -> Result<Vec<u8>, String> {
-    let invalid_port = |port: &[u8]| format!("invalid port {} after host", quote_ascii(port));
+fn parse_host(host: &[u8]) -> Result<Vec<u8>, String> {
+    let invalid_port = |port: &[u8]| format!("invalid port {} after host", shown(port));
     match host.iter().rposition(|&byte| byte == b'[') {
         Some(0) => return parse_bracketed_host(host),
         Some(_) => return Err("invalid IP-literal".to_owned()),
         None => {}
     }
-    if let Some(first) = host.iter().position(|&byte| byte == b':') {
-        let last = host.iter().rposition(|&byte| byte == b':').unwrap_or(first);
-        let is_strict = matches!(scheme, b"http" | b"https");
-        let port = host.get(if is_strict { first } else { last }..).unwrap_or_default();
+    if let Some(colon) = host.iter().rposition(|&byte| byte == b':') {
+        let port = host.get(colon..).unwrap_or_default();
         if !is_optional_port(port) {
             return Err(invalid_port(port));
         }
@@ -218,7 +220,7 @@ fn parse_bracketed_host(host: &[u8]) -> Result<Vec<u8>, String> {
     };
     let port = host.get(close + 1..).unwrap_or_default();
     if !is_optional_port(port) {
-        return Err(format!("invalid port {} after host", quote_ascii(port)));
+        return Err(format!("invalid port {} after host", shown(port)));
     }
     let inner = host.get(1..close).unwrap_or_default();
     let address = match super::runes::find(inner, b"%25") {
@@ -234,7 +236,7 @@ fn parse_bracketed_host(host: &[u8]) -> Result<Vec<u8>, String> {
         return Err("invalid IP-literal".to_owned());
     }
     if plain.parse::<std::net::Ipv6Addr>().is_err() {
-        return Err(format!("invalid host: ParseAddr({}): unable to parse IP", quote_ascii(&address)));
+        return Err(format!("invalid host: ParseAddr({}): unable to parse IP", shown(&address)));
     }
     Ok([b"[", address.as_slice(), b"]", port].concat())
 }
@@ -278,10 +280,7 @@ fn unescape(text: &[u8], place: Place) -> Result<Vec<u8>, String> {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         if byte == b'%' {
-            let wrong = || {
-                let shown = rest.get(..3).unwrap_or(rest);
-                format!("invalid URL escape {}", quote_ascii(shown))
-            };
+            let wrong = || format!("invalid URL escape {}", shown(rest.get(..3).unwrap_or(rest)));
             let [high, low, after @ ..] = after else { return Err(wrong()) };
             let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
             let (Some(high), Some(low)) = (digit(*high), digit(*low)) else { return Err(wrong()) };
@@ -299,7 +298,7 @@ fn unescape(text: &[u8], place: Place) -> Result<Vec<u8>, String> {
             continue;
         }
         if matches!(place, Place::Host | Place::Zone) && byte.is_ascii() && is_escaped(byte, place) {
-            return Err(format!("invalid character {} in host name", quote_ascii(&[byte])));
+            return Err(format!("invalid character {} in host name", shown(&[byte])));
         }
         unescaped.push(byte);
         rest = after;

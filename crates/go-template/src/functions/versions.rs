@@ -8,11 +8,15 @@ use crate::Str;
 use crate::function::{Args, Call, CallError, Function, Functions, Signature};
 use crate::value::{Kind, Object, Type, UintKind, Value};
 
-/// Go's `*semver.Version`.
+/// Go's `*semver.Version`, or the `semver.Version` that the methods for the next versions return.
 #[derive(Debug, Clone)]
-struct VersionObject(Version);
+struct VersionObject {
+    version: Version,
+    of: &'static Type,
+}
 
 const POINTER: &Type = &Type::Object("*semver.Version");
+const STRUCT: &Type = &Type::Object("semver.Version");
 
 const NO_PARAMETERS: Signature = Signature::fixed(&[]);
 const VERSION_PARAMETER: Signature = Signature::fixed(&[POINTER]);
@@ -20,29 +24,32 @@ const TEXT_PARAMETER: Signature = Signature::fixed(&[STRING]);
 
 impl Object for VersionObject {
     fn object_type(&self) -> &'static Type {
-        POINTER
+        self.of
     }
 
     fn kind(&self) -> Kind {
-        Kind::Pointer
+        if self.of == POINTER { Kind::Pointer } else { Kind::Struct }
     }
 
     fn method(&self, name: &str) -> Option<&'static Signature> {
         Some(match name {
-            "Major" | "Minor" | "Patch" | "Prerelease" | "Metadata" | "Original" | "String" | "IncMajor"
-            | "IncMinor" | "IncPatch" => &NO_PARAMETERS,
+            "Major" | "Minor" | "Patch" | "Prerelease" | "Metadata" | "String" | "IncMajor" | "IncMinor"
+            | "IncPatch" => &NO_PARAMETERS,
+            "SetPrerelease" | "SetMetadata" => &TEXT_PARAMETER,
+            // The others are methods of the pointer only.
+            _ if self.of == STRUCT => return None,
+            "Original" => &NO_PARAMETERS,
             "Compare" | "Equal" | "LessThan" | "LessThanEqual" | "GreaterThan" | "GreaterThanEqual" => {
                 &VERSION_PARAMETER
             }
-            "SetPrerelease" | "SetMetadata" => &TEXT_PARAMETER,
             _ => return None,
         })
     }
 
     fn call(&self, name: &str, _call: &mut Call<'_>, args: Args<'_>) -> Answer {
-        let version = &self.0;
+        let version = &self.version;
         let number = |number: u64| Value::Uint(number, UintKind::Uint64);
-        let next = |place| Value::object(Self(version.next(place)));
+        let next = |place| Value::object(Self { version: version.next(place), of: STRUCT });
         Ok(match name {
             "Major" => number(version.major),
             "Minor" => number(version.minor),
@@ -56,7 +63,7 @@ impl Object for VersionObject {
             "IncPatch" => next(Place::Patch),
             "SetPrerelease" | "SetMetadata" => return self.with_label(name, &args.text(0)?),
             _ => {
-                let order = version.compare(&args.object::<Self>(0)?.0);
+                let order = version.compare(&args.object::<Self>(0)?.version);
                 match name {
                     "Compare" => Value::int(order as i64),
                     "Equal" => order.is_eq().into(),
@@ -70,15 +77,15 @@ impl Object for VersionObject {
     }
 
     fn text(&self) -> Option<Str> {
-        Some(self.0.to_string().into())
+        Some(self.version.to_string().into())
     }
 
     fn json_value(&self) -> Value {
-        self.0.to_string().into()
+        self.version.to_string().into()
     }
 
     fn is_equal(&self, other: &dyn Object) -> bool {
-        other.as_any().downcast_ref::<Self>().is_some_and(|other| other.0 == self.0)
+        other.as_any().downcast_ref::<Self>().is_some_and(|other| other.version == self.version && other.of == self.of)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -88,7 +95,7 @@ impl Object for VersionObject {
 
 impl VersionObject {
     fn with_label(&self, name: &str, label: &str) -> Answer {
-        let mut next = self.0.clone();
+        let mut next = self.version.clone();
         let is_plain = label.split('.').all(|identifier| {
             !identifier.is_empty() && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         });
@@ -102,7 +109,7 @@ impl VersionObject {
             next.metadata = label.to_owned();
         }
         next.original = next.to_string();
-        Ok(Value::object(Self(next)))
+        Ok(Value::object(Self { version: next, of: STRUCT }))
     }
 }
 
@@ -112,7 +119,7 @@ fn parse(text: &str) -> Result<Version, CallError> {
 
 pub(super) fn add(functions: &mut Functions) {
     functions.add(Function::new("semver", Signature::fixed(&[STRING]), |_, args| {
-        Ok(Value::object(VersionObject(parse(&args.text(0)?)?)))
+        Ok(Value::object(VersionObject { version: parse(&args.text(0)?)?, of: POINTER }))
     }));
     functions.add(Function::new("semverCompare", Signature::fixed(&[STRING, STRING]), |call, args| {
         call.step(args.string(0)?.len())?;

@@ -2,4 +2,5 @@
 
 mod data;
 mod example;
+mod functions;
 mod recorded;
