@@ -1,7 +1,7 @@
 //! Functions of keys and certificates. A render pays for each by steps, so that it can't ask for thousands.
 
+use core::net::IpAddr;
 use std::any::Any;
-use std::net::IpAddr;
 
 use super::crypto::certificate::{Issuer, Role, Template, sign};
 use super::crypto::keys::{PrivateKey, RsaBits};

@@ -232,10 +232,10 @@ fn parse_bracketed_host(host: &[u8]) -> Result<Vec<u8>, String> {
     };
     let text = String::from_utf8_lossy(&address).into_owned();
     let plain = text.split_once('%').map_or(text.as_str(), |(address, _)| address);
-    if plain.parse::<std::net::Ipv4Addr>().is_ok() {
+    if plain.parse::<core::net::Ipv4Addr>().is_ok() {
         return Err("invalid IP-literal".to_owned());
     }
-    if plain.parse::<std::net::Ipv6Addr>().is_err() {
+    if plain.parse::<core::net::Ipv6Addr>().is_err() {
         return Err(format!("invalid host: ParseAddr({}): unable to parse IP", shown(&address)));
     }
     Ok([b"[", address.as_slice(), b"]", port].concat())

@@ -1,6 +1,6 @@
 //! X.509 certificates as Go's `crypto/x509` makes them from sprig's templates.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use sha2_next::{Digest, Sha256};
 

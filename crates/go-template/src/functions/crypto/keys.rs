@@ -327,9 +327,8 @@ mod tests {
     fn keys_come_back_from_pem_and_one_seed_makes_one_key() {
         let mut random = Seeded::new([7; 32]);
         let rsa = PrivateKey::generate_rsa(RsaBits::Bits2048, &mut random).unwrap();
-        let small = |random: &mut Seeded| {
-            [PrivateKey::generate_ecdsa(random).unwrap(), PrivateKey::generate_ed25519(random)]
-        };
+        let small =
+            |random: &mut Seeded| [PrivateKey::generate_ecdsa(random).unwrap(), PrivateKey::generate_ed25519(random)];
         let [ecdsa, ed25519] = small(&mut Seeded::new([8; 32]));
         let again = small(&mut Seeded::new([8; 32])).map(|key| key.to_pem());
         assert_eq!([ecdsa.to_pem(), ed25519.to_pem()], again);
