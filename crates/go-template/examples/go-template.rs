@@ -16,7 +16,7 @@ const MESSAGE: &str = r#"{{- define "target" }}{{ .namespace }}/{{ .name | shout
 "#;
 
 /// Returns what the example prints.
-pub fn run() -> Result<String, Box<dyn Error>> {
+pub(crate) fn run() -> Result<String, Box<dyn Error>> {
     let mut functions = Functions::builtins();
     functions.add_template_calls();
     functions.add(Function::new("shout", Signature::fixed(&[&Type::String]), |call, args| {

@@ -38,7 +38,7 @@ pub enum Exhausted {
     #[error("more than {0} steps were needed")]
     Steps(u64),
     /// Deeper nesting than allowed.
-    #[error("templates nest deeper than {0} levels")]
+    #[error("exceeded maximum template depth ({0})")]
     Depth(u32),
     /// More output than allowed.
     #[error("the output is longer than {0} bytes")]

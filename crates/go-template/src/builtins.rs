@@ -26,7 +26,7 @@ impl Functions {
         functions.add(Function::special("len", ONE, Special::Len));
         functions.add(Function::new("not", ONE, |_, args| Ok(Value::Bool(!args.value(0).truth()))));
         functions.add(Function::new("index", ONE_OR_MORE, |_, args| index(args)));
-        functions.add(Function::new("slice", ONE_OR_MORE, slice));
+        functions.add(Function::new("slice", ONE_OR_MORE, slice).with_kind(Special::Slice));
         functions
             .add(Function::new("print", ANYTHING, |call, args| Ok(format::sprint(args.all(), call.budget())?.into())));
         functions.add(Function::new("println", ANYTHING, |call, args| {

@@ -6,6 +6,7 @@ mod evaluate;
 mod host;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl Datum {
 
     /// Returns what is held by a container with elements of a type.
     fn element(value: Value, of: Option<&'static Type>) -> Self {
-        let is_interface = of.is_none_or(|of| *of == Type::Any);
+        let is_interface = matches!(of, None | Some(Type::Any));
         Self { value, is_interface }
     }
 
@@ -154,6 +155,13 @@ impl Run<'_, '_> {
             Value::Str(text) => self.write(text.as_bytes()),
             Value::Bool(true) => self.write(b"true"),
             Value::Bool(false) => self.write(b"false"),
+            // What is whole and small prints without a fraction; numbers of values files mostly are.
+            Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e6 && number.is_sign_positive() =>
+            {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole and below a million")]
+                self.print_int(*number as i64)
+            }
+            Value::Int(number, _) => self.print_int(*number),
             value => {
                 let value = printable(value);
                 let before = self.out.len();
@@ -163,6 +171,14 @@ impl Run<'_, '_> {
                 self.charged(charge)
             }
         }
+    }
+
+    fn print_int(&mut self, number: i64) -> Fallible<()> {
+        let before = self.out.len();
+        // Writing to a vector can't fail.
+        let _ = write!(self.out, "{number}");
+        let charge = self.environment.budget.output(self.out.len() - before);
+        self.charged(charge)
     }
 
     // Templates.
@@ -202,13 +218,14 @@ impl Run<'_, '_> {
     // Nodes.
 
     fn nodes(&mut self, dot: &Datum, nodes: &[Node]) -> Fallible<Flow> {
+        let template = self.template.clone();
+        let source = template.source.text.as_bytes();
         for node in nodes {
             self.step()?;
             let flow = match node {
                 Node::Text { at, span } => {
                     self.at = *at;
-                    let template = self.template.clone();
-                    self.write(span.of(template.source.text.as_bytes()))?;
+                    self.write(span.of(source))?;
                     Flow::Next
                 }
                 Node::Action { at, pipe } => {
@@ -246,6 +263,10 @@ impl Run<'_, '_> {
         let Some(template) = self.lookup(name.as_bytes()) else {
             return self.fail(format!("template {} not defined", quote(name.as_bytes(), Keep::Printable)));
         };
+        // The depth is checked before the data is evaluated: the error points at the template.
+        let entered = self.environment.budget.enter();
+        self.charged(entered)?;
+        self.environment.budget.leave();
         let dot = match pipe {
             Some(pipe) => Datum::plain(self.pipe(dot, pipe)?),
             None => Datum::default(),
@@ -318,7 +339,11 @@ impl Run<'_, '_> {
             }
         };
         match &branch.otherwise {
-            Some(otherwise) if is_empty => self.body(dot, otherwise),
+            // As in Go, a break in here ends this range, though it belongs to an outer one.
+            Some(otherwise) if is_empty => match self.body(dot, otherwise)? {
+                Flow::Continue => Ok(Flow::Continue),
+                Flow::Next | Flow::Break => Ok(Flow::Next),
+            },
             _ => Ok(Flow::Next),
         }
     }

@@ -54,6 +54,7 @@ pub(crate) enum Special {
     Or,
     Call,
     Len,
+    Slice,
 }
 
 impl std::fmt::Debug for Function {
@@ -77,6 +78,12 @@ impl Function {
         let body =
             move |_: &mut Call<'_>, _: Args<'_>| Err(CallError::new(format!("{name} can't be called like this")));
         Self { special, ..Self::new(name, signature, body) }
+    }
+
+    /// Returns the function with its arguments evaluated in a way of their own.
+    pub(crate) fn with_kind(mut self, special: Special) -> Self {
+        self.special = special;
+        self
     }
 
     pub(crate) fn kind(&self) -> Special {

@@ -48,5 +48,6 @@ pub use function::{Args, Call, CallError, Engine, Function, Functions, Signature
 pub use templates::{MissingKey, Templates};
 pub use text::Str;
 pub use value::{
-    IntKind, JsonError, Kind, List, Map, NilMap, Object, Type, UintKind, Value, deep_equal, from_json, to_json,
+    IntKind, JsonError, Kind, List, Map, MapScope, NilMap, Object, Type, UintKind, Value, deep_equal, from_json,
+    to_json,
 };

@@ -5,6 +5,7 @@ mod json;
 mod list;
 mod map;
 mod object;
+mod release;
 mod types;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use json::{JsonError, from_json, to_json};
 pub use list::List;
 pub use map::{Map, NilMap};
 pub use object::Object;
+pub use release::MapScope;
 pub use types::{IntKind, Kind, Type, UintKind};
 
 use crate::Str;

@@ -4,11 +4,13 @@
 use std::rc::Rc;
 
 use super::{Datum, Fallible, Run};
-use crate::Str;
 use crate::error::ExecuteError;
 use crate::function::{Args, Call, CallError, Function, Signature, Special};
 use crate::tree::{At, Operand, Term};
 use crate::value::{IntKind, Kind, Object, Type, UintKind, Value};
+
+/// Messages of templates within templates quote each other: those longer than this are quoted no more.
+pub(super) const ERROR_BYTES_MAX: usize = 256 << 10;
 
 /// What is called.
 pub(super) enum Callee<'c> {
@@ -39,6 +41,23 @@ impl Callee<'_> {
     }
 }
 
+/// What Go's `slice` makes of an index out of a map of anything: it does not look into the interface, and refuses it.
+struct Wrapped;
+
+impl Object for Wrapped {
+    fn object_type(&self) -> &'static Type {
+        &Type::Any
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Interface
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 impl Signature {
     /// Returns the type of a parameter.
     fn parameter(&self, index: usize) -> Option<&'static Type> {
@@ -62,13 +81,15 @@ impl Run<'_, '_> {
         match special {
             Special::And | Special::Or => return self.and_or(dot, special == Special::Or, operands, last),
             Special::Len => return self.len(dot, at, operands, last),
-            Special::None | Special::Call => {}
+            Special::None | Special::Call | Special::Slice => {}
         }
         let signature = callee.signature();
         let mut values = self.spare_arguments.pop().unwrap_or_default();
         for (index, operand) in operands.iter().enumerate() {
             let of = signature.parameter(index).unwrap_or(&Type::Any);
-            values.push(self.argument(dot, of, operand)?.value);
+            let datum = self.argument(dot, of, operand)?;
+            let is_index = special == Special::Slice && index > 0;
+            values.push(if is_index && datum.is_interface { Value::object(Wrapped) } else { datum.value });
         }
         if let Some(last) = last {
             let of = signature.parameter(operands.len()).unwrap_or(&Type::Any);
@@ -103,6 +124,10 @@ impl Run<'_, '_> {
 
     fn call_failed<T>(&mut self, at: At, name: &str, error: CallError) -> Fallible<T> {
         self.at = at;
+        let error = match error {
+            CallError::Template { error, .. } if error.text.len() > ERROR_BYTES_MAX => return Err(error),
+            other => other,
+        };
         let mut failure: Box<ExecuteError> = self.error(format!("error calling {name}: {error}"));
         failure.exhausted = match error {
             CallError::Message(_) => None,
@@ -172,12 +197,15 @@ impl Run<'_, '_> {
                 self.fail(format!("cannot assign nil to {of}"))
             }
             Term::Field(fields) => {
-                let value = self.fields(dot, dot.clone(), fields, operand, &[], None)?;
+                let value = self.fields(dot, dot, fields, operand, &[], None)?;
                 self.validated(value, of)
             }
             Term::Variable { name, slot, fields } => {
-                let value = self.variable(name, *slot)?;
-                let value = self.fields(dot, value, fields, operand, &[], None)?;
+                let value = if fields.is_empty() {
+                    self.variable(name, *slot)?
+                } else {
+                    self.variable_fields(dot, name, *slot, fields, operand, &[], None)?
+                };
                 self.validated(value, of)
             }
             Term::Pipe(pipe) => {
@@ -190,7 +218,7 @@ impl Run<'_, '_> {
             }
             Term::Chain { operand: inner, fields } => {
                 let receiver = self.chain_receiver(dot, operand, inner)?;
-                let value = self.fields(dot, receiver, fields, operand, &[], None)?;
+                let value = self.fields(dot, &receiver, fields, operand, &[], None)?;
                 self.validated(value, of)
             }
             Term::Bool(_) | Term::Number { .. } | Term::String { .. } => self.literal(of, operand).map(Datum::plain),
@@ -311,9 +339,4 @@ fn wrapped_uint(value: u64, kind: UintKind) -> u64 {
         UintKind::Uint16 => u64::from(value as u16),
         UintKind::Uint32 => u64::from(value as u32),
     }
-}
-
-/// The name under which messages tell of text that doesn't parse.
-pub(super) fn shortened(source: &Str) -> String {
-    crate::format::quoted(source.as_bytes())
 }

@@ -36,11 +36,11 @@ impl Run<'_, '_> {
         match &first.term {
             Term::Field(fields) => {
                 self.at = first.at;
-                self.fields(dot, dot.clone(), fields, first, arguments, last)
+                self.fields(dot, dot, fields, first, arguments, last)
             }
             Term::Chain { operand, fields } => {
                 let receiver = self.chain_receiver(dot, first, operand)?;
-                self.fields(dot, receiver, fields, first, arguments, last)
+                self.fields(dot, &receiver, fields, first, arguments, last)
             }
             Term::Function { id, .. } => {
                 self.at = first.at;
@@ -52,12 +52,12 @@ impl Run<'_, '_> {
             }
             Term::Variable { name, slot, fields } => {
                 self.at = first.at;
-                let value = self.variable(name, *slot)?;
                 if fields.is_empty() {
+                    let value = self.variable(name, *slot)?;
                     self.check_not_a_function(first, arguments, last.as_ref())?;
                     return Ok(value);
                 }
-                self.fields(dot, value, fields, first, arguments, last)
+                self.variable_fields(dot, name, *slot, fields, first, arguments, last)
             }
             constant => {
                 self.at = first.at;
@@ -141,18 +141,47 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Follows a chain of fields; the last one gets the arguments.
-    pub(super) fn fields(
+    /// Follows a chain of fields of a variable.
+    #[expect(clippy::too_many_arguments, reason = "it is what an operand consists of")]
+    pub(super) fn variable_fields(
         &mut self,
         dot: &Datum,
-        receiver: Datum,
+        name: &Str,
+        slot: Option<u32>,
         fields: &[Str],
         operand: &Operand,
         arguments: &[Operand],
         last: Option<Datum>,
     ) -> Fallible<Datum> {
-        let Some((final_field, inner)) = fields.split_last() else { return Ok(receiver) };
-        let mut receiver = receiver;
+        let variable = slot.and_then(|slot| self.variables.get(self.base + slot as usize));
+        if let Some(found) = variable.and_then(|variable| found(&variable.value, fields))
+            && arguments.is_empty()
+            && last.is_none()
+        {
+            return Ok(found);
+        }
+        let receiver = self.variable(name, slot)?;
+        self.fields(dot, &receiver, fields, operand, arguments, last)
+    }
+
+    /// Follows a chain of fields; the last one gets the arguments.
+    pub(super) fn fields(
+        &mut self,
+        dot: &Datum,
+        receiver: &Datum,
+        fields: &[Str],
+        operand: &Operand,
+        arguments: &[Operand],
+        last: Option<Datum>,
+    ) -> Fallible<Datum> {
+        let Some((final_field, inner)) = fields.split_last() else { return Ok(receiver.clone()) };
+        if arguments.is_empty()
+            && last.is_none()
+            && let Some(found) = found(&receiver.value, fields)
+        {
+            return Ok(found);
+        }
+        let mut receiver = receiver.clone();
         for field in inner {
             receiver = self.field(dot, receiver, field, operand, &[], None)?;
         }
@@ -229,4 +258,12 @@ impl Run<'_, '_> {
     fn no_field(&self, receiver: &Datum, name: &Str) -> Fallible<Datum> {
         self.fail(format!("can't evaluate field {name} in type {}", receiver.type_name()))
     }
+}
+
+/// Follows a chain of keys through maps as far as they are there: the usual case, without a copy on the way.
+fn found(receiver: &Value, fields: &[Str]) -> Option<Datum> {
+    let (Value::Map(map), Some((field, rest))) = (receiver, fields.split_first()) else { return None };
+    let entries = map.borrow()?;
+    let value = entries.get(field.as_bytes())?;
+    if rest.is_empty() { Some(Datum::element(value.clone(), map.map_type().element())) } else { found(value, rest) }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::arguments::shortened;
+use super::arguments::ERROR_BYTES_MAX;
 use super::{Datum, Fallible, Run, Scope};
 use crate::Str;
 use crate::budget::Budget;
 use crate::environment::{Environment, Timestamp};
+use crate::error::ExecuteError;
+use crate::format::quoted;
 use crate::function::{CallError, Engine};
 use crate::quote::{Keep, quote};
 use crate::templates::Templates;
@@ -49,7 +51,7 @@ impl Run<'_, '_> {
         &mut self,
         template: Arc<Template>,
         data: Value,
-        context: impl FnOnce() -> String,
+        context: impl FnOnce(&ExecuteError) -> String,
     ) -> Result<Str, CallError> {
         let buffer = self.spare_buffers.pop().unwrap_or_default();
         let outer = std::mem::replace(&mut self.out, buffer);
@@ -59,7 +61,7 @@ impl Run<'_, '_> {
         let text = Str::from(inner.as_slice());
         inner.clear();
         self.spare_buffers.push(inner);
-        result.map_err(|error| CallError::Template { context: context(), error })?;
+        result.map_err(|error| CallError::Template { context: context(&error), error })?;
         charge?;
         Ok(text)
     }
@@ -70,7 +72,7 @@ impl Run<'_, '_> {
         let templates = self
             .set
             .parsed(source)
-            .map_err(|error| CallError::new(format!("cannot parse template {}: {error}", shortened(source))))?;
+            .map_err(|error| CallError::new(format!("cannot parse template {}: {error}", quoted(source.as_bytes()))))?;
         let mut defined = BTreeMap::new();
         let mut main = None;
         for template in templates.iter() {
@@ -122,7 +124,7 @@ impl Engine for Run<'_, '_> {
         }
         *count += 1;
         let result = match self.lookup(name.as_bytes()) {
-            Some(template) => self.captured(template, data, String::new),
+            Some(template) => self.captured(template, data, |_| String::new()),
             None => {
                 let set = self.set.name();
                 let (name, set) = (quote(name.as_bytes(), Keep::Printable), quote(set.as_bytes(), Keep::Printable));
@@ -143,8 +145,10 @@ impl Engine for Run<'_, '_> {
         }
         let (template, scope) = self.parsed(source)?;
         let outer = std::mem::replace(&mut self.scope, scope);
-        let result = self
-            .captured(template, data, || format!("error during tpl function execution for {}: ", shortened(source)));
+        let result = self.captured(template, data, |error| match error.text.len() {
+            ..=ERROR_BYTES_MAX => format!("error during tpl function execution for {}: ", quoted(source.as_bytes())),
+            _ => String::new(),
+        });
         self.scope = outer;
         without_no_value(self, result?)
     }

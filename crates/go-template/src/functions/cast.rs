@@ -3,7 +3,7 @@
 /// Go's conversion of a float to an int64 on amd64: what does not fit is the least number.
 pub(crate) fn float_to_int(float: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if float >= -LIMIT && float < LIMIT {
+    if (-LIMIT..LIMIT).contains(&float) {
         #[expect(clippy::cast_possible_truncation, reason = "the range is checked and Go truncates too")]
         return float as i64;
     }

@@ -5,8 +5,8 @@ use crate::function::CallError;
 use crate::value::{List, Map, Type, Value};
 
 use super::encoding::BASE64;
-use super::floats;
 use super::runes::{REPLACEMENT, runes};
+use super::{floats, on_enough_stack};
 
 /// How deep values may nest on their way to JSON.
 const DEPTH_MAX: usize = 1_000;
@@ -63,9 +63,9 @@ impl Writer<'_> {
             Value::Bytes(bytes) => self.string(&BASE64.encode(bytes.as_bytes())),
             Value::List(list) if list.is_nil() => self.put("null"),
             Value::Map(map) if map.is_nil() => self.put("null"),
-            Value::List(list) => self.list(list, depth),
-            Value::Map(map) => self.map(map, depth),
-            Value::Object(object) => self.value(&object.json_value(), depth + 1),
+            Value::List(list) => on_enough_stack(|| self.list(list, depth)),
+            Value::Map(map) => on_enough_stack(|| self.map(map, depth)),
+            Value::Object(object) => on_enough_stack(|| self.value(&object.json_value(), depth + 1)),
         }
     }
 
@@ -400,7 +400,7 @@ impl Reader<'_> {
                     let key = self.string()?;
                     // The colon.
                     self.take();
-                    let value = self.value()?;
+                    let value = on_enough_stack(|| self.value())?;
                     entries.insert(key.into(), value);
                 }
                 self.place += 1;
@@ -413,7 +413,7 @@ impl Reader<'_> {
                     if self.peek() == b',' {
                         self.place += 1;
                     }
-                    items.push(self.value()?);
+                    items.push(on_enough_stack(|| self.value())?);
                 }
                 self.place += 1;
                 Value::List(List::new(items))

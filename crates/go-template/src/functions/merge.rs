@@ -1,6 +1,6 @@
 //! Merging of maps with the rules of `mergo`, and copies of whole values.
 
-use super::{Answer, charge_items};
+use super::{Answer, charge_items, on_enough_stack};
 use crate::function::{Args, Call, CallError};
 use crate::value::{List, Map, Value};
 
@@ -50,7 +50,7 @@ fn merge(
         if let (Some(Value::Map(inner)), Value::Map(from)) = (&present, &value) {
             // A nil map has no place for entries: it is replaced below.
             if !inner.is_nil() {
-                merge(call, inner, from, overwrite, depth - 1)?;
+                on_enough_stack(|| merge(call, inner, from, overwrite, depth - 1))?;
             }
         }
         let is_kept = match (&present, &value) {
@@ -93,14 +93,15 @@ fn copied(call: &mut Call<'_>, value: &Value, depth: usize) -> Answer {
     match value {
         Value::List(list) if !list.is_nil() => {
             charge_items(call, list.len())?;
-            let items = list.items().iter().map(|item| copied(call, item, depth - 1)).collect::<Result<_, _>>()?;
+            let items = list.items().iter().map(|item| on_enough_stack(|| copied(call, item, depth - 1)));
+            let items = items.collect::<Result<_, _>>()?;
             Ok(Value::List(List::of(list.list_type(), items)))
         }
         Value::Map(map) if !map.is_nil() => {
             charge_items(call, map.len())?;
             let copy = Map::of(map.map_type(), std::collections::BTreeMap::new());
             for (key, item) in map.entries() {
-                copy.insert(key, copied(call, &item, depth - 1)?)?;
+                copy.insert(key, on_enough_stack(|| copied(call, &item, depth - 1))?)?;
             }
             Ok(Value::Map(copy))
         }

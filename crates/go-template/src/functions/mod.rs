@@ -74,6 +74,13 @@ pub fn add_sprig(functions: &mut Functions) {
     certificates::add(functions);
 }
 
+/// Runs the next level of a recursion where there is room for it: values may nest deeper than a thread's stack bears.
+fn on_enough_stack<T>(level: impl FnOnce() -> T) -> T {
+    const RED_ZONE_BYTES: usize = 128 << 10;
+    const STEP_BYTES: usize = 1 << 20;
+    stacker::maybe_grow(RED_ZONE_BYTES, STEP_BYTES, level)
+}
+
 /// What a function's body returns.
 type Answer = Result<Value, CallError>;
 

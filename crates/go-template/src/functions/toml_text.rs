@@ -1,7 +1,7 @@
 //! TOML as BurntSushi's encoder writes it, and read into values.
 
 use super::data::as_map;
-use super::floats;
+use super::{floats, on_enough_stack};
 use crate::Str;
 use crate::budget::Budget;
 use crate::function::CallError;
@@ -84,14 +84,14 @@ impl Writer<'_> {
                         self.new_line()?;
                     }
                     self.header(path, "[", "]")?;
-                    self.table(path, map)?;
+                    on_enough_stack(|| self.table(path, map))?;
                 }
                 Value::List(list) => {
                     for item in list.items() {
                         let Value::Map(map) = item else { continue };
                         self.new_line()?;
                         self.header(path, "[[", "]]")?;
-                        self.table(path, map)?;
+                        on_enough_stack(|| self.table(path, map))?;
                     }
                 }
                 _ => {}
@@ -132,14 +132,14 @@ impl Writer<'_> {
                     if item.is_nil() {
                         return Err(CallError::new("toml: cannot encode array with nil element"));
                     }
-                    self.element(item, depth + 1)?;
+                    on_enough_stack(|| self.element(item, depth + 1))?;
                 }
                 self.put("]")
             }
             Value::Map(map) => self.inline_table(map, depth),
             Value::Object(object) => match object.text() {
                 Some(text) => self.put(&quoted(&text)),
-                None => self.element(&object.json_value(), depth + 1),
+                None => on_enough_stack(|| self.element(&object.json_value(), depth + 1)),
             },
         }
     }
@@ -153,7 +153,7 @@ impl Writer<'_> {
                 continue;
             }
             self.put(&format!("{} = ", key_text(&key)))?;
-            self.element(&value, depth + 1)?;
+            on_enough_stack(|| self.element(&value, depth + 1))?;
             if place + 1 < count {
                 self.put(", ")?;
             }

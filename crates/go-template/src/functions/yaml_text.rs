@@ -1,9 +1,21 @@
 //! YAML as Helm writes and reads it: over JSON, with every number a float64.
 
 use super::data::{as_list, as_map};
+use super::on_enough_stack;
 use crate::budget::Budget;
 use crate::function::CallError;
 use crate::value::{JsonError, List, Map, Value, from_json, to_json};
+
+/// Runs an emitter, which knows no bound of its own, with the stack that the deepest value takes.
+fn emitted(json: serde_json::Value, emit: fn(&serde_json::Value) -> String) -> String {
+    const NEEDED_BYTES: usize = 6 << 20;
+    stacker::maybe_grow(NEEDED_BYTES, NEEDED_BYTES * 2, || {
+        let text = emit(&json);
+        // The value is let go where there is room for it.
+        drop(json);
+        text
+    })
+}
 
 /// Writes a value as `sigs.k8s.io/yaml` does, without the last newline.
 pub(super) fn write(value: &Value, budget: &mut Budget) -> Result<String, CallError> {
@@ -11,7 +23,7 @@ pub(super) fn write(value: &Value, budget: &mut Budget) -> Result<String, CallEr
         JsonError::Exhausted(exhausted) => CallError::Exhausted(exhausted),
         other => CallError::new(format!("error marshaling into JSON: {other}")),
     })?;
-    let mut text = yaml::to_yaml(&json);
+    let mut text = emitted(json, yaml::to_yaml);
     budget.produce(text.len())?;
     if text.ends_with('\n') {
         text.pop();
@@ -21,7 +33,7 @@ pub(super) fn write(value: &Value, budget: &mut Budget) -> Result<String, CallEr
 
 /// Writes a value with lists indented under their keys, as go-yaml 3 does with an indentation of 2.
 pub(super) fn write_pretty(value: &Value, budget: &mut Budget) -> Result<String, CallError> {
-    let mut text = yaml::to_yaml_indented(&with_floats(value, budget, DEPTH_MAX)?);
+    let mut text = emitted(with_floats(value, budget, DEPTH_MAX)?, yaml::to_yaml_indented);
     budget.produce(text.len())?;
     if text.ends_with('\n') {
         text.pop();
@@ -44,20 +56,23 @@ fn with_floats(value: &Value, budget: &mut Budget, depth: usize) -> Result<serde
             None => return Err(CallError::new("a float that is no number")),
         },
         Value::List(list) if !list.is_nil() => {
-            let items = list.items().iter().map(|item| with_floats(item, budget, depth - 1));
+            let items = list.items().iter().map(|item| on_enough_stack(|| with_floats(item, budget, depth - 1)));
             serde_json::Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Map(map) if !map.is_nil() => {
             let mut entries = serde_json::Map::new();
             for (key, item) in map.entries() {
                 budget.produce(key.len() + size_of::<Value>())?;
-                entries.insert(key.to_str_lossy().into_owned(), with_floats(&item, budget, depth - 1)?);
+                entries.insert(
+                    key.to_str_lossy().into_owned(),
+                    on_enough_stack(|| with_floats(&item, budget, depth - 1))?,
+                );
             }
             serde_json::Value::Object(entries)
         }
         Value::List(_) => serde_json::Value::Array(Vec::new()),
         Value::Map(_) => serde_json::Value::Object(serde_json::Map::new()),
-        Value::Object(object) => with_floats(&object.json_value(), budget, depth - 1)?,
+        Value::Object(object) => on_enough_stack(|| with_floats(&object.json_value(), budget, depth - 1))?,
         other => to_json(other, budget)?,
     })
 }

@@ -15,6 +15,11 @@ pub fn deep_equal(left: &Value, right: &Value, budget: &mut Budget) -> Result<bo
     equal(left, right, DEPTH_MAX, budget)
 }
 
+/// Compares a level deeper, on a stack that grows when it must.
+fn deeper(left: &Value, right: &Value, depth: usize, budget: &mut Budget) -> Result<bool, Exhausted> {
+    stacker::maybe_grow(64 << 10, 1 << 20, || equal(left, right, depth, budget))
+}
+
 fn equal(left: &Value, right: &Value, depth: usize, budget: &mut Budget) -> Result<bool, Exhausted> {
     budget.step(1)?;
     Ok(match (left, right) {
@@ -36,7 +41,7 @@ fn equal(left: &Value, right: &Value, depth: usize, budget: &mut Budget) -> Resu
                 return Ok(false);
             }
             for (left, right) in left.items().iter().zip(right.items()) {
-                if !equal(left, right, depth - 1, budget)? {
+                if !deeper(left, right, depth - 1, budget)? {
                     return Ok(false);
                 }
             }
@@ -54,7 +59,7 @@ fn equal(left: &Value, right: &Value, depth: usize, budget: &mut Budget) -> Resu
             }
             let (Some(left), Some(right)) = (left.borrow(), right.borrow()) else { return Ok(true) };
             for ((left_key, left), (right_key, right)) in left.iter().zip(right.iter()) {
-                if left_key != right_key || !equal(left, right, depth - 1, budget)? {
+                if left_key != right_key || !deeper(left, right, depth - 1, budget)? {
                     return Ok(false);
                 }
             }

@@ -29,11 +29,16 @@ pub fn from_json(json: &serde_json::Value) -> Value {
         serde_json::Value::Bool(value) => Value::Bool(*value),
         serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or(0.0)),
         serde_json::Value::String(text) => Value::Str(text.into()),
-        serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
+        serde_json::Value::Array(items) => deeper(|| Value::List(items.iter().map(from_json).collect())),
         serde_json::Value::Object(entries) => {
-            Value::Map(entries.iter().map(|(key, value)| (key, from_json(value))).collect())
+            deeper(|| Value::Map(entries.iter().map(|(key, value)| (key, from_json(value))).collect()))
         }
     }
+}
+
+/// Goes a level deeper, on a stack that grows when it must.
+fn deeper<T>(convert: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 << 10, 1 << 20, convert)
 }
 
 /// Returns the JSON of a value: bytes as base64, nil lists and maps as null, invalid UTF-8 replaced.
@@ -65,14 +70,15 @@ fn encode(value: &Value, depth: usize, budget: &mut Budget) -> Result<serde_json
         Value::List(_) | Value::Map(_) | Value::Object(_) if depth == 0 => return Err(JsonError::TooDeep),
         Value::List(list) => {
             budget.produce(list.len() * size_of::<serde_json::Value>())?;
-            let items = list.items().iter().map(|item| encode(item, depth - 1, budget));
+            let items = list.items().iter().map(|item| deeper(|| encode(item, depth - 1, budget)));
             serde_json::Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Map(map) => {
             let mut entries = serde_json::Map::new();
             for (key, item) in map.borrow().iter().flat_map(|entries| entries.iter()) {
                 budget.produce(key.len() + size_of::<serde_json::Value>())?;
-                entries.insert(key.to_str_lossy().into_owned(), encode(item, depth - 1, budget)?);
+                let json = deeper(|| encode(item, depth - 1, budget))?;
+                entries.insert(key.to_str_lossy().into_owned(), json);
             }
             serde_json::Value::Object(entries)
         }

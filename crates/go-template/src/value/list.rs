@@ -3,13 +3,24 @@
 
 use std::rc::Rc;
 
+use super::release::release;
 use super::{Type, Value};
 
 /// An immutable list with the Go type of its slice.
 #[derive(Clone)]
 pub struct List {
-    items: Option<Rc<Vec<Value>>>,
+    items: Option<Rc<Items>>,
     of: &'static Type,
+}
+
+/// The items of a list. Nested ones are released one by one, so that no depth overflows the stack.
+#[derive(Clone)]
+pub(super) struct Items(pub(super) Vec<Value>);
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        release(self.0.drain(..));
+    }
 }
 
 impl List {
@@ -22,7 +33,7 @@ impl List {
     /// Returns a list of a slice type, like [`Type::STRING_LIST`]; the items must be of its element type.
     #[must_use]
     pub fn of(of: &'static Type, items: Vec<Value>) -> Self {
-        Self { items: Some(Rc::new(items)), of }
+        Self { items: Some(Rc::new(Items(items))), of }
     }
 
     /// Returns a list of strings: `[]string`.
@@ -58,7 +69,7 @@ impl List {
     /// Returns the items.
     #[must_use]
     pub fn items(&self) -> &[Value] {
-        self.items.as_deref().map_or(&[], Vec::as_slice)
+        self.items.as_deref().map_or(&[], |items| items.0.as_slice())
     }
 
     /// Returns how many items there are.
@@ -76,7 +87,15 @@ impl List {
     /// Returns the items as a vector of one's own; nothing is copied when nobody else holds the list.
     #[must_use]
     pub fn into_items(self) -> Vec<Value> {
-        self.items.map_or_else(Vec::new, Rc::unwrap_or_clone)
+        self.items.map_or_else(Vec::new, |items| match Rc::try_unwrap(items) {
+            Ok(mut items) => std::mem::take(&mut items.0),
+            Err(shared) => shared.0.clone(),
+        })
+    }
+
+    /// Returns the items when nobody else holds them.
+    pub(super) fn into_unshared(self) -> Option<Rc<Items>> {
+        self.items.filter(|items| Rc::strong_count(items) == 1)
     }
 
     /// Returns whether both are one list in memory.
@@ -92,7 +111,7 @@ impl List {
     /// Returns an address that tells lists apart while they live (`%p`).
     #[must_use]
     pub fn address(&self) -> usize {
-        self.items.as_ref().map_or(0, |items| Rc::as_ptr(items) as usize)
+        self.items.as_ref().map_or(0, |items| Rc::as_ptr(items).addr())
     }
 }
 

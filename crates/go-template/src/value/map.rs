@@ -1,17 +1,32 @@
 //! Maps: shared by reference, as in Go. What `set` writes is seen by everybody who holds the map.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::release::{release, remember};
 use super::{Type, Value};
 use crate::Str;
 
 /// A map from strings to values that all its clones share, with the Go type of this handle on it.
 #[derive(Clone)]
 pub struct Map {
-    entries: Option<Rc<RefCell<BTreeMap<Str, Value>>>>,
+    entries: Option<Rc<Entries>>,
     of: &'static Type,
+}
+
+/// The entries of a map. Nested ones are released one by one, so that no depth overflows the stack.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) entries: RefCell<BTreeMap<Str, Value>>,
+    /// Whether a [`super::MapScope`] knows the map.
+    pub(super) is_remembered: Cell<bool>,
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        release(std::mem::take(self.entries.get_mut()).into_values());
+    }
 }
 
 /// A write to the nil map.
@@ -35,7 +50,7 @@ impl Map {
     /// Returns a map of a map type, like [`Type::STRING_MAP`]; the values must be of its element type.
     #[must_use]
     pub fn of(of: &'static Type, entries: BTreeMap<Str, Value>) -> Self {
-        Self { entries: Some(Rc::new(RefCell::new(entries))), of }
+        Self { entries: Some(Rc::new(Entries { entries: RefCell::new(entries), is_remembered: Cell::new(false) })), of }
     }
 
     /// Returns the nil map of a type: empty, `null` in JSON, and nothing can be written to it.
@@ -65,36 +80,41 @@ impl Map {
     /// Returns the value of a key.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Value> {
-        self.entries.as_ref().and_then(|entries| entries.borrow().get(key.as_ref()).cloned())
+        self.entries.as_ref().and_then(|entries| entries.entries.borrow().get(key.as_ref()).cloned())
     }
 
     /// Returns whether there is such a key.
     #[must_use]
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
-        self.entries.as_ref().is_some_and(|entries| entries.borrow().contains_key(key.as_ref()))
+        self.entries.as_ref().is_some_and(|entries| entries.entries.borrow().contains_key(key.as_ref()))
     }
 
     /// Writes an entry for all who hold the map.
     ///
     /// # Errors
-    /// It is the nil map.
+    /// It is the nil map, or the caller holds a [`Map::borrow`] of it.
     pub fn insert(&self, key: impl Into<Str>, value: impl Into<Value>) -> Result<(), NilMap> {
         let entries = self.entries.as_ref().ok_or(NilMap)?;
-        // Nobody holds a borrow across a call into this crate: `entries` gives out none that outlives a statement.
-        let mut entries = entries.try_borrow_mut().map_err(|_| NilMap)?;
-        entries.insert(key.into(), value.into());
+        let value = value.into();
+        if matches!(value, Value::Map(_) | Value::List(_) | Value::Object(_)) {
+            remember(entries);
+        }
+        let old = entries.entries.try_borrow_mut().map_err(|_| NilMap)?.insert(key.into(), value);
+        // What was there is released when the map is no longer being written to.
+        drop(old);
         Ok(())
     }
 
-    /// Removes an entry for all who hold the map, and returns it.
+    /// Removes an entry for all who hold the map, and returns it. Nothing is removed while the caller holds a
+    /// [`Map::borrow`] of it.
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<Value> {
-        self.entries.as_ref().and_then(|entries| entries.try_borrow_mut().ok()?.remove(key.as_ref()))
+        self.entries.as_ref().and_then(|entries| entries.entries.try_borrow_mut().ok()?.remove(key.as_ref()))
     }
 
     /// Returns how many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.as_ref().map_or(0, |entries| entries.borrow().len())
+        self.entries.as_ref().map_or(0, |entries| entries.entries.borrow().len())
     }
 
     /// Returns whether there are no entries.
@@ -106,7 +126,7 @@ impl Map {
     /// Returns the entries to read, sorted by key; `None` for the nil map. Don't write to the map while you hold this.
     #[must_use]
     pub fn borrow(&self) -> Option<Ref<'_, BTreeMap<Str, Value>>> {
-        self.entries.as_ref().map(|entries| entries.borrow())
+        self.entries.as_ref().map(|entries| entries.entries.borrow())
     }
 
     /// Returns the entries as they are now, sorted by key.
@@ -122,6 +142,11 @@ impl Map {
         self.borrow().map_or_else(Vec::new, |entries| entries.keys().cloned().collect())
     }
 
+    /// Returns the entries when nobody else holds them.
+    pub(super) fn into_unshared(self) -> Option<Rc<Entries>> {
+        self.entries.filter(|entries| Rc::strong_count(entries) == 1)
+    }
+
     /// Returns whether both are one map in memory.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -135,7 +160,7 @@ impl Map {
     /// Returns an address that tells maps apart while they live (`%p`).
     #[must_use]
     pub fn address(&self) -> usize {
-        self.entries.as_ref().map_or(0, |entries| Rc::as_ptr(entries) as *const u8 as usize)
+        self.entries.as_ref().map_or(0, |entries| Rc::as_ptr(entries).addr())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the typed values of the recorded data, and mirrors the types and functions of `fixtures/record`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a wrong recording is a bug of the recorder")]
+
 use std::any::Any;
 use std::collections::BTreeMap;
 
@@ -10,7 +12,7 @@ use go_template::{
 use serde_json::Value as Json;
 
 /// Reads a text, which is `{"hex": ...}` when it is no UTF-8.
-pub fn text(json: &Json) -> Str {
+pub(crate) fn text(json: &Json) -> Str {
     match json {
         Json::String(text) => text.into(),
         other => unhex(other["hex"].as_str().unwrap()),
@@ -47,7 +49,7 @@ fn map_type(name: &str) -> &'static Type {
 }
 
 /// Reads a value with its type.
-pub fn value(json: &Json) -> Value {
+pub(crate) fn value(json: &Json) -> Value {
     let (name, inner) = match json {
         Json::Null => return Value::Nil,
         Json::Bool(value) => return Value::Bool(*value),
@@ -178,7 +180,7 @@ impl Object for Version {
 }
 
 /// The functions of `fixtures/record`, over Go's builtins.
-pub fn functions() -> Functions {
+pub(crate) fn functions() -> Functions {
     const NONE: Signature = Signature::fixed(&[]);
     const STRING: Signature = Signature::fixed(&[&Type::String]);
     const ANY: Signature = Signature::fixed(&[&Type::Any]);
@@ -218,7 +220,9 @@ pub fn functions() -> Functions {
     add("dict", Signature::variadic(&[], &Type::Any), |call, args| {
         let map = Map::new();
         for pair in args.all().chunks_exact(2) {
-            map.insert(go_template::sprint(&pair[..1], call.budget())?, pair[1].clone())?;
+            if let [key, value] = pair {
+                map.insert(go_template::sprint(std::slice::from_ref(key), call.budget())?, value.clone())?;
+            }
         }
         Ok(map.into())
     });

@@ -3,4 +3,5 @@
 mod data;
 mod example;
 mod functions;
+mod hostile;
 mod recorded;

@@ -201,7 +201,7 @@ mod tests {
         let identifier = inner.expect(tag::OBJECT_IDENTIFIER).unwrap();
         assert_eq!(identifier.content, [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 11]);
         assert_eq!(inner.bit_string(), Ok([7].as_slice()));
-        assert_eq!(inner.optional(tag::SET).unwrap().is_none(), true);
+        assert!(inner.optional(tag::SET).unwrap().is_none());
         assert_eq!(inner.any().unwrap().content.len(), 300);
         assert!(Reader::new(&[0x30, 5, 1]).any().is_err());
     }

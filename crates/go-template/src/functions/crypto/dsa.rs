@@ -73,7 +73,7 @@ fn modulus_for(step: &NonZero<BoxedUint>, random: &mut Seeded) -> Option<BoxedUi
             *first |= 0x80;
         }
         let number = BoxedUint::from_be_slice(&bytes, MODULUS_BITS).ok()?;
-        let candidate = number.wrapping_sub(&number.rem(step)).wrapping_add(&one);
+        let candidate = number.wrapping_sub(number.rem(step)).wrapping_add(&one);
         if candidate.bits() == MODULUS_BITS && crypto_primes::is_prime(Flavor::Any, &candidate) {
             return Some(candidate);
         }
