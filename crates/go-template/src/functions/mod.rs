@@ -3,6 +3,19 @@
 //! They behave as the Go ones do, wrong arguments and messages included, within these bounds: nothing reads clock,
 //! environment, network or randomness of its own (the execution brings them), the local time zone is UTC, and what is
 //! produced is charged to the budget.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use go_template::functions::Helm;
+//! use go_template::{CountingEntropy, Environment, Templates, Value};
+//!
+//! let mut templates = Templates::new("chart", Arc::new(Helm::default().functions()));
+//! let source = r#"{{ list "b" "a" | sortAlpha | join "-" | quote }} {{ dict "on" (semverCompare "^1.2" "1.9.0") | toYaml }}"#;
+//! templates.parse("text", source).unwrap();
+//! let mut entropy = CountingEntropy::default();
+//! let text = templates.execute("text", &Value::Nil, &mut Environment::new(&mut entropy)).unwrap();
+//! assert_eq!(text, "\"a-b\" \"on\": true");
+//! ```
 
 mod cast;
 mod certificates;

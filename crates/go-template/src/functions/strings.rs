@@ -243,6 +243,7 @@ fn replaced(call: &mut Call<'_>, given: &[u8], old: &[u8], new: &[u8]) -> Answer
     }
     let mut rest = given;
     while let Some(place) = runes::find(rest, old) {
+        call.step(1)?;
         call.produce(place + new.len())?;
         written.extend_from_slice(rest.get(..place).unwrap_or_default());
         written.extend_from_slice(new);
