@@ -17,7 +17,7 @@ use crate::error::ExecuteError;
 use crate::format;
 use crate::quote::{Keep, quote};
 use crate::templates::Templates;
-use crate::tree::{At, Branch, Node, Pipe, Template};
+use crate::tree::{self, At, Branch, Node, Pipe, Template};
 use crate::value::{Type, Value};
 
 /// What the executor keeps free on the stack before it goes a level deeper, and what it takes when there is less.
@@ -109,7 +109,9 @@ impl Run<'_, '_> {
 
     /// Returns an error at the current place.
     fn error(&self, message: impl std::fmt::Display) -> Box<ExecuteError> {
-        let (line, column, context) = self.template.context(self.at);
+        // The tree may be as deep as the parser allows, and the stack nearly used up.
+        let (line, column, context) =
+            stacker::maybe_grow(tree::STACK_FOR_TREES, tree::STACK_STEP, || self.template.context(self.at));
         let text = format!(
             "template: {}:{line}:{column}: executing {} at <{context}>: {message}",
             self.template.source.name,

@@ -4,6 +4,8 @@
 //! they see: Go's kinds, with maps that all holders share. [`Functions`] are what they may call: Go's builtins, and
 //! whatever [`Function`] you add, with Go's checks of arguments. Messages are Go's, with the same positions.
 //!
+//! What it leaves out of Go: complex numbers, functions as values, channels, and maps whose keys are no strings.
+//!
 //! It knows no Helm chart and does no I/O; clock and randomness come from the caller by an [`Environment`], and what an
 //! execution may use is bounded by its [`Budget`].
 //!

@@ -13,15 +13,12 @@ use crate::Str;
 use crate::error::ParseError;
 use crate::function::Functions;
 use crate::quote::{Keep, quote, unquote};
-use crate::tree::{At, Branch, Node, Source, Span, Template};
+use crate::tree::{At, Branch, Node, STACK_FOR_TREES, STACK_STEP, Source, Span, Template};
 
 /// How deep blocks and parentheses may nest.
 const NESTING_MAX: u32 = 1_000;
 /// The longest source: positions are 32 bits wide.
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize / 2;
-/// What the parser keeps free on the stack before it goes a level deeper, and what it takes when there is less.
-const STACK_RED_ZONE: usize = 128 << 10;
-const STACK_STEP: usize = 1 << 20;
 
 /// Reads a source. The template that has the name of the source is among the result, also when there is nothing in it.
 pub(crate) fn parse(
@@ -49,9 +46,12 @@ pub(crate) fn parse(
         nesting: 0,
         next_id: 0,
     };
-    let body = parser.source_body()?;
-    parser.add(name.clone(), body)?;
-    Ok(parser.templates)
+    // What has been read when an error ends the reading is released in here, too.
+    stacker::maybe_grow(STACK_FOR_TREES, STACK_STEP, || {
+        let body = parser.source_body()?;
+        parser.add(name.clone(), body)?;
+        Ok(parser.templates)
+    })
 }
 
 /// What belongs to one definition: Go gives each a parser of its own over one lexer.
@@ -237,7 +237,7 @@ impl<'a> Parser<'a> {
             return self.error(too_deep);
         }
         self.nesting += 1;
-        let result = stacker::maybe_grow(STACK_RED_ZONE, STACK_STEP, || parse(self));
+        let result = stacker::maybe_grow(STACK_FOR_TREES, STACK_STEP, || parse(self));
         self.nesting -= 1;
         result
     }

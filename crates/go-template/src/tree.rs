@@ -7,6 +7,11 @@ use crate::Str;
 use crate::number::Number;
 use crate::quote::{Keep, quote};
 
+/// What a tree of the greatest depth needs on the stack to be walked or released without checks on the way, and what is
+/// taken when there is less.
+pub(crate) const STACK_FOR_TREES: usize = 1 << 20;
+pub(crate) const STACK_STEP: usize = 4 << 20;
+
 /// A source text with the name that messages give it.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -44,6 +49,13 @@ pub(crate) struct Template {
     pub(crate) slots: u32,
     /// Whether there is nothing but space in it.
     pub(crate) is_empty: bool,
+}
+
+impl Drop for Template {
+    fn drop(&mut self) {
+        let body = std::mem::take(&mut self.body);
+        stacker::maybe_grow(STACK_FOR_TREES, STACK_STEP, || drop(body));
+    }
 }
 
 /// A piece of a body.

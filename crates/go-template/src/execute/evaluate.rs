@@ -262,7 +262,12 @@ impl Run<'_, '_> {
 
 /// Follows a chain of keys through maps as far as they are there: the usual case, without a copy on the way.
 fn found(receiver: &Value, fields: &[Str]) -> Option<Datum> {
+    // Each key takes a frame; who writes longer chains waits for copies.
+    const FIELDS_MAX: usize = 32;
     let (Value::Map(map), Some((field, rest))) = (receiver, fields.split_first()) else { return None };
+    if rest.len() >= FIELDS_MAX {
+        return None;
+    }
     let entries = map.borrow()?;
     let value = entries.get(field.as_bytes())?;
     if rest.is_empty() { Some(Datum::element(value.clone(), map.map_type().element())) } else { found(value, rest) }

@@ -102,6 +102,44 @@ fn deep_values_are_refused_or_cut_but_never_overflow() {
 }
 
 #[test]
+fn the_deepest_trees_are_read_and_released_on_a_small_stack() {
+    let deep = |open: &str, inner: &str, close: &str| format!("{}{inner}{}", open.repeat(990), close.repeat(990));
+    for (text, is_right) in [
+        (deep("{{ if . }}", "x", "{{ end }}"), true),
+        (deep("{{ if . }}", "{{ nope }}", "{{ end }}"), false),
+        (deep("{{ if . }}", "x", "{{ end }}") + "{{ nope }}", false),
+        (format!("{{{{ {} }}}}", deep("(", "1", ")")), true),
+        (format!("{{{{ {} nope }}}}", deep("(", "1", ")")), false),
+        (format!("{{{{ {} }}}}", deep("(print ", "1", ").x")), true),
+    ] {
+        let parse = move || Templates::new("gotpl", Arc::new(functions())).parse("t", text).is_ok();
+        let small = std::thread::Builder::new().stack_size(128 << 10);
+        assert_eq!(small.spawn(parse).unwrap().join().unwrap(), is_right);
+    }
+}
+
+#[test]
+fn the_deepest_templates_are_executed_on_a_small_stack() {
+    let deep = |open: &str, inner: &str, close: &str| format!("{}{inner}{}", open.repeat(990), close.repeat(990));
+    let (wrong, keys) = ("{{ .x.y }}", ".m".repeat(100_000));
+    for (source, output) in [
+        (deep("{{ with 1 }}", wrong, "{{ end }}"), None),
+        (deep("{{ range list 1 }}", "x", "{{ end }}"), Some("x")),
+        (format!("{{{{ {} }}}}", deep("(echo ", "`x`", ")")), Some("x")),
+        (format!("{{{{ {} }}}}", deep("(echo ", wrong, ")")), None),
+        (format!("{{{{ $m := dict `k` `x` }}}}{{{{ $_ := set $m `m` $m }}}}{{{{ $m{keys}.k }}}}"), Some("x")),
+        (format!("{{{{ $m := dict }}}}{{{{ $_ := set $m `m` $m }}}}{{{{ $m{keys}.k.k }}}}"), None),
+    ] {
+        let run = move || {
+            let _scope = MapScope::new();
+            execute(source.as_bytes(), &Value::Nil, Limits::default()).ok().map(|output| output.to_string())
+        };
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        assert_eq!(small.spawn(run).unwrap().join().unwrap().as_deref(), output);
+    }
+}
+
+#[test]
 fn the_caller_can_end_an_execution() {
     let asked = Rc::new(Cell::new(0));
     let counter = asked.clone();
@@ -196,7 +234,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_panics_or_runs_on(pieces in prop::collection::vec(piece(), 0..40), wraps in any::<bool>()) {

@@ -5,3 +5,4 @@ mod example;
 mod functions;
 mod hostile;
 mod recorded;
+mod speed;

@@ -83,3 +83,23 @@ fn every_format_prints_what_go_prints() {
     }
     agree("formats", rows.len(), &differences);
 }
+
+#[test]
+fn a_set_is_executed_by_several_threads_at_once() {
+    let mut templates = Templates::new("gotpl", Arc::new(functions()));
+    templates.parse("t", "{{ define `a` }}<{{ . }}>{{ end }}{{ tpl `{{ include \"a\" .n }}` . }}").unwrap();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                let templates = &templates;
+                scope.spawn(move || {
+                    let data = go_template::from_json(&serde_json::json!({"n": number}));
+                    let mut entropy = CountingEntropy::default();
+                    templates.execute("t", &data, &mut Environment::new(&mut entropy)).unwrap().to_string()
+                })
+            })
+            .collect();
+        let texts: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(texts, ["<0>", "<1>", "<2>", "<3>"]);
+    });
+}
