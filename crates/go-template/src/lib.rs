@@ -32,6 +32,7 @@ mod error;
 mod execute;
 mod format;
 mod function;
+pub mod functions;
 mod number;
 mod parse;
 mod quote;

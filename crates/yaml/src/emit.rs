@@ -25,7 +25,17 @@ const INDENT: usize = 2;
 /// Characters that Go's YAML refuses to write (control characters above U+007E, U+FFFE, U+FFFF) or spoils (U+0085)
 /// are written as escapes, so that the text always reads back as the value.
 pub fn to_yaml(value: &Value) -> String {
-    let mut writer = Writer { text: Text::default(), indent: None };
+    write(value, Form::Compact)
+}
+
+/// Writes a value as `go.yaml.in/yaml/v3` does with an indentation of 2: lists are indented under their key, long text
+/// is not folded, and floats keep an exponent from a million on (`1e+06`).
+pub fn to_yaml_indented(value: &Value) -> String {
+    write(value, Form::Indented)
+}
+
+fn write(value: &Value, form: Form) -> String {
+    let mut writer = Writer { text: Text::default(), indent: None, form };
     writer.node(value, Context::Root);
     writer.text.start_line(0);
     writer.text.finish()
@@ -41,8 +51,16 @@ enum Context {
     Mapping,
 }
 
+/// Which of Go's two emitters is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Compact,
+    Indented,
+}
+
 struct Writer {
     text: Text,
+    form: Form,
     /// Indentation of the open collection; none outside of all.
     indent: Option<usize>,
 }
@@ -53,7 +71,7 @@ impl Writer {
             Value::Null => self.plain_word("null"),
             Value::Bool(true) => self.plain_word("true"),
             Value::Bool(false) => self.plain_word("false"),
-            Value::Number(number) => self.plain_word(&number_text(number)),
+            Value::Number(number) => self.plain_word(&number_text(number, self.form)),
             Value::String(string) => self.string(string, context),
             Value::Array(items) if items.is_empty() => self.text.indicator("[]", Spacing::BEFORE),
             Value::Object(entries) if entries.is_empty() => self.text.indicator("{}", Spacing::BEFORE),
@@ -64,7 +82,7 @@ impl Writer {
 
     fn list(&mut self, items: &[Value], context: Context) {
         let outer = self.indent;
-        let is_indentless = context == Context::Mapping && !self.text.is_indented();
+        let is_indentless = self.form == Form::Compact && context == Context::Mapping && !self.text.is_indented();
         let inner = match outer {
             None => 0,
             Some(indent) if is_indentless => indent,
@@ -106,7 +124,8 @@ impl Writer {
     }
 
     fn string(&mut self, string: &str, context: Context) {
-        let folding = if context == Context::SimpleKey { Folding::Off } else { Folding::On };
+        let may_fold = context != Context::SimpleKey && self.form == Form::Compact;
+        let folding = if may_fold { Folding::On } else { Folding::Off };
         let indent = self.scalar_indent();
         match style_of(string, context == Context::SimpleKey) {
             Style::Plain => self.text.plain(string, indent, folding),
@@ -144,8 +163,11 @@ impl Spacing {
 }
 
 /// A number takes the way over JSON text, as in Go: `1.0` becomes `1`, `1e20` stays a float.
-fn number_text(number: &Number) -> String {
+fn number_text(number: &Number, form: Form) -> String {
     let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return number.to_string() };
+    if form == Form::Indented {
+        return format_go(float);
+    }
     match resolve(&format_json(float)) {
         Resolved::Int(int) => int.to_string(),
         Resolved::Uint(uint) => uint.to_string(),

@@ -29,7 +29,8 @@ mod timestamp;
 
 pub use diagnostic::Diagnostic;
 pub use edit::{Edit, EditError, set_scalar, set_scalars};
-pub use emit::to_yaml;
+pub use emit::{to_yaml, to_yaml_indented};
 pub use layout::{Document, Position, Step};
 pub use limits::Limits;
-pub use load::{json_number, parse, parse_with};
+pub use load::{json_number, parse, parse_first_as_go, parse_with};
+pub use number::format_go_single;

@@ -2,6 +2,7 @@
 
 mod ambiguity;
 mod build;
+mod first;
 mod json;
 mod scalar;
 mod source;
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 
 use build::{Builder, Mark};
 
+pub use first::parse_first_as_go;
 pub use scalar::json_number;
 
 /// Parses all documents of a text with the default [`Limits`].

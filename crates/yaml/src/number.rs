@@ -43,8 +43,8 @@ pub(crate) fn format_go(x: f64) -> String {
     }
 }
 
-/// Formats as Go's `FormatFloat(x, 'g', -1, 32)`: how a float key becomes a string.
-pub(crate) fn format_go_single(x: f64) -> String {
+/// Formats as Go's `FormatFloat(x, 'g', -1, 32)`: how a float becomes a string where a string is wanted.
+pub fn format_go_single(x: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "the peer narrows float keys to 32 bits")]
     let single = x as f32;
     match not_finite(f64::from(single)) {

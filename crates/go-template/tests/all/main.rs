@@ -2,6 +2,7 @@
 
 mod data;
 mod example;
+mod functions;
 mod hostile;
 mod recorded;
 mod speed;

@@ -84,6 +84,17 @@ impl Scalar<'_> {
         })
     }
 
+    /// As [`value`](Self::value), but a float stays one where it could be written as an integer.
+    pub(super) fn value_with_floats(&self) -> Result<Value, String> {
+        let Resolved::Float(float) = self.meaning()? else { return self.value() };
+        let shown = match float {
+            float if float.is_nan() => "NaN",
+            float if float.is_sign_positive() => "+Inf",
+            _ => "-Inf",
+        };
+        Number::from_f64(float).map(Value::Number).ok_or_else(|| format!("json: unsupported value: {shown}"))
+    }
+
     /// The string that the scalar is as a key; the error is a message.
     pub(super) fn key(&self) -> Result<String, String> {
         match self.meaning()? {

@@ -5,8 +5,25 @@ use crate::limits::Limits;
 
 use super::to_u32;
 
-/// Checks size and encoding and drops a byte order mark.
+/// Checks size, encoding and characters and drops a byte order mark.
 pub(super) fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Diagnostic> {
+    let text = decode_text(bytes, limits)?;
+    match forbidden_character(text, true) {
+        Some(diagnostic) => Err(diagnostic),
+        None => Ok(text),
+    }
+}
+
+/// As [`decode`], but takes the line breaks that only some readers know.
+pub(super) fn decode_leniently<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Diagnostic> {
+    let text = decode_text(bytes, limits)?;
+    match forbidden_character(text, false) {
+        Some(_) => Err(Diagnostic::new(0, 0, "control characters are not allowed")),
+        None => Ok(text),
+    }
+}
+
+fn decode_text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Diagnostic> {
     if bytes.len() > limits.bytes_max {
         let message = format!("the text has {} bytes, at most {} are read", bytes.len(), limits.bytes_max);
         return Err(Diagnostic::new(1, 1, message).with_hint("split the file"));
@@ -15,11 +32,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Di
         return Err(Diagnostic::new(1, 1, "the text is UTF-16, not UTF-8").with_hint("save the file as UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    match forbidden_character(text) {
-        Some(diagnostic) => Err(diagnostic),
-        None => Ok(text),
-    }
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
 }
 
 fn not_utf8(bytes: &[u8], offset: usize) -> Diagnostic {
@@ -33,12 +46,12 @@ fn not_utf8(bytes: &[u8], offset: usize) -> Diagnostic {
 }
 
 /// Finds the first character that YAML forbids, or that is a line break for YAML 1.1 readers only.
-fn forbidden_character(text: &str) -> Option<Diagnostic> {
+fn forbidden_character(text: &str, with_breaks: bool) -> Option<Diagnostic> {
     let is_control = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}')
             || matches!(c, '\u{FFFE}' | '\u{FFFF}')
     };
-    let is_break = |c: char| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    let is_break = |c: char| with_breaks && matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     // One pass over the bytes is enough for nearly every text: only these lead bytes can begin such a character.
     let is_suspect =
         |byte: u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || matches!(byte, 0x7F | 0xC2 | 0xE2 | 0xEF);
