@@ -12,6 +12,7 @@ mod control_plane;
 mod e2e;
 mod layers;
 mod licences;
+mod oracle;
 mod run;
 mod sources;
 mod tests_command;
@@ -35,6 +36,8 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
+  oracle helm [--flips] [--helm PATH] [NAME...]
+                                    charts held against Helm's recorded output, or varied and held against a real Helm
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         "test" => tests_command::command(rest),
         "control-plane" => control_plane::command(rest),
         "conformance" => conformance::command(rest),
+        "oracle" => oracle::command(rest),
         "e2e" => e2e::command(rest),
         "bench" => bench::command(rest),
         "codegen" => codegen::command(rest),

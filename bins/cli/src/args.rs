@@ -44,8 +44,10 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Serves an embedded cluster for tests and trials.
     Sim(Sim),
-    /// Renders a path of files to manifests.
+    /// Renders a path of files, or a chart, to manifests.
     Render(Render),
+    /// Tells what is wrong with a chart.
+    Lint(Lint),
     /// Prints the manifests of an installation, for kubectl apply --server-side -f -.
     Install(Install),
     /// Prints the CustomResourceDefinitions.
@@ -135,11 +137,70 @@ pub(crate) struct Sim {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Render {
-    /// Directory of the source.
+    /// Directory of the source, or a chart: a folder with a Chart.yaml, or a .tgz.
     pub(crate) path: PathBuf,
+    /// Name of the release, for a chart.
+    #[arg(default_value = "release-name")]
+    pub(crate) name: String,
     /// Kind of source.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) renderer: Renderer,
+    #[command(flatten)]
+    pub(crate) values: ValueArgs,
+    #[command(flatten)]
+    pub(crate) chart: ChartArgs,
+}
+
+/// Values for a chart, as Helm takes them.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ValueArgs {
+    /// File with values; later ones win.
+    #[arg(short = 'f', long = "values", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Sets values: a.b=1,c={x,y}.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Sets strings.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set_string: Vec<String>,
+    /// Sets JSON values.
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) set_json: Vec<String>,
+    /// Sets strings to the content of files.
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) set_file: Vec<String>,
+    /// Sets one string in which nothing is special.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set_literal: Vec<String>,
+}
+
+/// What a chart is told, and what of it is printed.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ChartArgs {
+    /// Version of Kubernetes that the chart is told.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kube_version: Option<String>,
+    /// API versions that the chart is told besides the usual ones.
+    #[arg(short = 'a', long, value_name = "VERSION", value_delimiter = ',')]
+    pub(crate) api_versions: Vec<String>,
+    /// Prints the chart's CustomResourceDefinitions too.
+    #[arg(long)]
+    pub(crate) include_crds: bool,
+    /// Prints only what comes from these templates.
+    #[arg(short = 's', long, value_name = "TEMPLATE")]
+    pub(crate) show_only: Vec<String>,
+    /// Tells the chart of an upgrade instead of an install.
+    #[arg(long)]
+    pub(crate) is_upgrade: bool,
+    /// Leaves tests out.
+    #[arg(long)]
+    pub(crate) skip_tests: bool,
+    /// Leaves hooks out.
+    #[arg(long)]
+    pub(crate) no_hooks: bool,
+    /// Leaves the chart's schema of values aside.
+    #[arg(long)]
+    pub(crate) skip_schema_validation: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -148,6 +209,27 @@ pub(crate) enum Renderer {
     Plain,
     Handlebars,
     Jsonnet,
+    Helm,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Lint {
+    /// Folder or .tgz of a chart.
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) values: ValueArgs,
+    /// Version of Kubernetes that the chart is told.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kube_version: Option<String>,
+    /// Fails on warnings too.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Shows warnings and errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Leaves the chart's schema of values aside.
+    #[arg(long)]
+    pub(crate) skip_schema_validation: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@
 mod args;
 mod cluster;
 mod commands;
+mod disk_files;
 mod output;
 
 use std::process::ExitCode;
@@ -35,7 +36,8 @@ async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Demo(demo) => commands::demo::run(&demo).await,
         Command::Sim(sim) => commands::sim::run(&sim).await,
-        Command::Render(render) => commands::render::run(&render),
+        Command::Render(render) => commands::render::run(reach, &render),
+        Command::Lint(lint) => commands::chart::lint(reach, &lint),
         Command::Install(install) => commands::install::run(&install),
         Command::Crds(crds) => commands::install::definitions(&crds),
         Command::Get(get) => commands::get::run(reach, &get).await,

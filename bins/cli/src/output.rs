@@ -67,8 +67,13 @@ pub(crate) fn fail(failure: &Failure) -> ExitCode {
 
 /// Prints data. A reader that went away is no failure.
 pub(crate) fn print(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// Prints data that need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
+    let _ = out.write_all(bytes);
     let _ = out.flush();
 }
 

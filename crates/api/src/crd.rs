@@ -187,7 +187,26 @@ fn gitops_config(group: &str) -> Value {
                 "render",
                 object(
                     "How files become objects.",
-                    vec![("type", one_of("Kind of source.", &["auto", "plain", "handlebars", "jsonnet"]))],
+                    vec![
+                        ("type", one_of("Kind of source.", &["auto", "plain", "handlebars", "jsonnet", "helm"])),
+                        (
+                            "releaseName",
+                            text("What charts are told as the name of the release; the name of this config."),
+                        ),
+                        (
+                            "values",
+                            json!({"type": "object", "description": "Values for charts and templates; they win over those of files.", "x-kubernetes-preserve-unknown-fields": true}),
+                        ),
+                        (
+                            "valuesFiles",
+                            list("Files with values, relative to the path; later ones win.", text("Path.")),
+                        ),
+                        ("kubeVersion", text("Version of Kubernetes that charts are told.")),
+                        (
+                            "apiVersions",
+                            list("API versions that charts are told besides the usual ones.", text("Version.")),
+                        ),
+                    ],
                 ),
             ),
             (

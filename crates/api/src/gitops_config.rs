@@ -1,6 +1,7 @@
 //! GitOpsConfig: one path of one branch of one repository, applied to the cluster.
 
 use object_model::{Duration, Object};
+use serde_json::{Map, Value};
 
 use crate::{Fields, Problem};
 
@@ -11,6 +12,23 @@ pub enum OnFailure {
     None,
     /// A commit restores the paths that the config rendered from.
     RevertCommit,
+}
+
+/// How the files of a config become objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RenderSettings {
+    /// `spec.render.type`: empty for automatic.
+    pub renderer: String,
+    /// `spec.render.releaseName`: what charts are told; the name of the config.
+    pub release_name: String,
+    /// `spec.render.values`: values for charts and templates; they win over those of files.
+    pub values: Map<String, Value>,
+    /// `spec.render.valuesFiles`: files with values, relative to the path, later ones win.
+    pub values_files: Vec<String>,
+    /// `spec.render.kubeVersion`: what charts are told; empty for a recent one.
+    pub kube_version: String,
+    /// `spec.render.apiVersions`: what charts are told besides the usual ones.
+    pub api_versions: Vec<String>,
 }
 
 /// The typed fields of a GitOpsConfig. `url`, `branch` and `path` are the whole minimal spec.
@@ -26,8 +44,8 @@ pub struct GitOpsConfig {
     pub interval: Duration,
     /// `spec.auth.secretRef.name`: read credential, in the config's namespace.
     pub read_secret: Option<String>,
-    /// `spec.render.type`: empty for automatic.
-    pub renderer: String,
+    /// `spec.render`: how files become objects.
+    pub render: RenderSettings,
     /// `spec.destination.namespace`: for objects that name none; the config's own namespace.
     pub namespace: String,
     /// `spec.destination.serviceAccountName`, in the config's namespace: as whom objects are applied. `sluice`.
@@ -61,7 +79,7 @@ impl GitOpsConfig {
             path: path_field(&mut fields),
             interval: interval_field(&mut fields),
             read_secret: fields.text("spec.auth.secretRef.name"),
-            renderer: renderer_field(&mut fields),
+            render: render_fields(&mut fields, object.name()),
             namespace: fields.text("spec.destination.namespace").unwrap_or(own_namespace),
             service_account: fields.text("spec.destination.serviceAccountName").unwrap_or_else(|| "sluice".to_owned()),
             prune: fields.boolean("spec.prune.enabled").unwrap_or(true),
@@ -97,13 +115,33 @@ fn interval_field(fields: &mut Fields<'_>) -> Duration {
     interval
 }
 
+fn render_fields(fields: &mut Fields<'_>, name: &str) -> RenderSettings {
+    let values = match fields.value("spec.render.values") {
+        None => Map::new(),
+        Some(Value::Object(values)) => values.clone(),
+        Some(_) => {
+            fields.problem("spec.render.values", "must be a mapping");
+            Map::new()
+        }
+    };
+    RenderSettings {
+        renderer: renderer_field(fields),
+        release_name: fields.text("spec.render.releaseName").unwrap_or_else(|| name.to_owned()),
+        values,
+        values_files: fields.texts("spec.render.valuesFiles"),
+        kube_version: fields.text("spec.render.kubeVersion").unwrap_or_default(),
+        api_versions: fields.texts("spec.render.apiVersions"),
+    }
+}
+
 fn renderer_field(fields: &mut Fields<'_>) -> String {
     let renderer = fields.text("spec.render.type").unwrap_or_default();
     match renderer.as_str() {
         "" | "auto" => String::new(),
-        "plain" | "handlebars" | "jsonnet" => renderer,
+        "plain" | "handlebars" | "jsonnet" | "helm" => renderer,
         other => {
-            fields.problem("spec.render.type", format!("`{other}` is not one of auto, plain, handlebars, jsonnet"));
+            fields
+                .problem("spec.render.type", format!("`{other}` is not one of auto, plain, handlebars, jsonnet, helm"));
             String::new()
         }
     }
@@ -163,6 +201,18 @@ mod tests {
         let (config, problems) = config(json!({"url": "https://x/y.git", "branch": "main", "path": "./apps/"}));
         assert!(problems.is_empty());
         assert_eq!((config.path.as_str(), config.namespace.as_str(), config.prune), ("apps", "qa", true));
+    }
+
+    #[test]
+    fn a_chart_takes_its_release_and_values_from_the_config() {
+        let render = json!({"type": "helm", "values": {"a": 1}, "valuesFiles": ["qa.yaml"], "apiVersions": ["x/v1"]});
+        let (config, problems) = config(json!({"url": "https://x/y.git", "branch": "main", "render": render}));
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!((config.render.release_name.as_str(), config.render.values.len()), ("a", 1));
+        assert_eq!(
+            (config.render.values_files, config.render.api_versions),
+            (vec!["qa.yaml".into()], vec!["x/v1".into()])
+        );
     }
 
     #[test]

@@ -31,5 +31,5 @@ mod promotion;
 
 pub use environment::{Environment, QuotaLimits};
 pub use fields::{Fields, Problem};
-pub use gitops_config::{GitOpsConfig, OnFailure};
+pub use gitops_config::{GitOpsConfig, OnFailure, RenderSettings};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};

@@ -1,10 +1,15 @@
 //! How much one render may cost.
 
 use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Steps between two looks at the deadline.
 const STEPS_PER_LOOK: u64 = 1024;
+
+/// Bytes that functions of templates may produce in all.
+const PRODUCED_BYTES_MAX: u64 = 2 << 30;
 
 /// Bounds of one render. The defaults suit a source that nobody vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub enum Exhausted {
     Depth(u32),
     /// Rendered bytes.
     OutputBytes(u64),
+    /// Bytes that functions of templates produce.
+    ProducedBytes(u64),
     /// Bytes of one file.
     FileBytes(u64),
     /// Bytes of all files.
@@ -76,6 +83,7 @@ impl fmt::Display for Exhausted {
             Self::Steps(max) => write!(f, "rendering takes more than {max} steps"),
             Self::Depth(max) => write!(f, "calls are nested more than {max} deep"),
             Self::OutputBytes(max) => write!(f, "the output is larger than {max} bytes"),
+            Self::ProducedBytes(max) => write!(f, "functions produce more than {max} bytes"),
             Self::FileBytes(max) => write!(f, "the file is larger than {max} bytes"),
             Self::ReadBytes(max) => write!(f, "all files together are larger than {max} bytes"),
             Self::Files(max) => write!(f, "more than {max} files are read"),
@@ -88,9 +96,9 @@ impl fmt::Display for Exhausted {
 /// What one render has used of its [`Limits`].
 ///
 /// The clock is the caller's: a budget with a deadline asks the given function now and then and stops when it says so.
-pub struct Budget<'a> {
+pub struct Budget {
     limits: Limits,
-    is_over: Option<&'a (dyn Fn() -> bool + Sync)>,
+    is_over: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     steps: AtomicU64,
     output_bytes: AtomicU64,
     read_bytes: AtomicU64,
@@ -98,19 +106,19 @@ pub struct Budget<'a> {
     documents: AtomicU64,
 }
 
-impl Default for Budget<'_> {
+impl Default for Budget {
     fn default() -> Self {
         Self::new(Limits::default())
     }
 }
 
-impl fmt::Debug for Budget<'_> {
+impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget").field("limits", &self.limits).field("steps", &self.steps).finish_non_exhaustive()
     }
 }
 
-impl<'a> Budget<'a> {
+impl Budget {
     /// Returns a fresh budget without a deadline.
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -126,8 +134,8 @@ impl<'a> Budget<'a> {
 
     /// Adds a deadline: rendering stops soon after `is_over` answers true.
     #[must_use]
-    pub fn with_deadline(mut self, is_over: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        self.is_over = Some(is_over);
+    pub fn with_deadline(mut self, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.is_over = Some(Arc::new(is_over));
         self
     }
 
@@ -143,7 +151,7 @@ impl<'a> Budget<'a> {
 
     /// Whether the caller's deadline has passed.
     pub(crate) fn check_deadline(&self) -> Result<(), Exhausted> {
-        if self.is_over.is_some_and(|is_over| is_over()) { Err(Exhausted::Deadline) } else { Ok(()) }
+        if self.is_over.as_ref().is_some_and(|is_over| is_over()) { Err(Exhausted::Deadline) } else { Ok(()) }
     }
 
     /// Counts `count` steps.
@@ -159,6 +167,22 @@ impl<'a> Budget<'a> {
     /// Counts rendered bytes.
     pub(crate) fn output(&self, bytes: usize) -> Result<(), Exhausted> {
         add(&self.output_bytes, bytes, self.limits.output_bytes_max, Exhausted::OutputBytes)
+    }
+
+    /// What is left of it, for templates of charts.
+    pub(crate) fn for_templates(&self) -> go_template::Budget {
+        let left = |max: u64, used: &AtomicU64| max.saturating_sub(used.load(Ordering::Relaxed));
+        let budget = go_template::Budget::new(go_template::Limits {
+            steps: left(self.limits.steps_max, &self.steps),
+            output_bytes: left(self.limits.output_bytes_max, &self.output_bytes),
+            // All that functions ever produce, most of it short-lived; memory is bounded by what templates keep.
+            produced_bytes: PRODUCED_BYTES_MAX,
+            ..go_template::Limits::default()
+        });
+        match self.is_over.clone() {
+            Some(is_over) => budget.interrupted_by(Rc::new(move || is_over())),
+            None => budget,
+        }
     }
 
     /// Counts a file or directory that is about to be read.
@@ -199,7 +223,7 @@ mod tests {
         assert_eq!(budget.step(1), Err(Exhausted::Steps(5000)));
         assert_eq!(budget.output(10), Ok(()));
         assert_eq!(budget.output(1), Err(Exhausted::OutputBytes(10)));
-        let budget = Budget::default().with_deadline(&|| true);
+        let budget = Budget::default().with_deadline(|| true);
         assert_eq!(budget.step(1000), Ok(()));
         assert_eq!(budget.step(1000), Err(Exhausted::Deadline));
     }

@@ -19,7 +19,7 @@ const FAULTS_MAX: usize = 100;
 
 /// Gathers the objects and faults of one render.
 pub(crate) struct Collector<'a> {
-    budget: &'a Budget<'a>,
+    budget: &'a Budget,
     objects: Vec<RenderedObject>,
     first_places: BTreeMap<ObjectId, String>,
     faults: Vec<Diagnostic>,
@@ -59,7 +59,7 @@ impl Origin<'_> {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) fn new(budget: &'a Budget<'a>) -> Self {
+    pub(crate) fn new(budget: &'a Budget) -> Self {
         Self {
             budget,
             objects: Vec::new(),

@@ -129,7 +129,7 @@ fn compile(path: &str, content: &[u8]) -> Result<Template, Box<Diagnostic>> {
 /// Counts what a template writes.
 struct Counted<'b> {
     text: Vec<u8>,
-    budget: &'b Budget<'b>,
+    budget: &'b Budget,
     spent: &'b OnceLock<Exhausted>,
 }
 

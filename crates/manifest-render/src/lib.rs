@@ -1,7 +1,7 @@
 //! From the files of a source to Kubernetes objects.
 //!
 //! [`render`] reads a path through the [`Files`] trait, renders what it finds there (plain YAML and JSON, Handlebars
-//! templates, Jsonnet programs) and returns the objects with the file and line each came from, together with every path
+//! templates, Jsonnet programs, [Helm charts](helm)) and returns the objects with the file and line each came from, together with every path
 //! that was read, so that the caller knows which commits can change the result. All work is counted against a [`Budget`].
 //!
 //! Templates and programs always end: their steps, depth and output are bounded. Only single built-in calls of Jsonnet on
@@ -28,6 +28,7 @@ mod diagnostic;
 mod files;
 mod glob;
 mod handlebars;
+pub mod helm;
 mod jsonnet;
 #[cfg(feature = "jsonnet-rs")]
 mod libjsonnet;
@@ -48,4 +49,4 @@ pub use libjsonnet::{LibjsonnetError, evaluate_with_libjsonnet};
 pub use memory::MemoryFiles;
 pub use path::{PathError, join, normalize};
 pub use render::{RenderError, Rendered, RenderedObject, render};
-pub use source::{Argument, JsonnetInput, Kind, Source};
+pub use source::{Argument, ChartInput, JsonnetInput, Kind, Source};

@@ -8,8 +8,9 @@ use crate::diagnostic::Diagnostic;
 use crate::files::{Files, FilesError};
 use crate::glob::{Glob, GlobError};
 use crate::handlebars;
+use crate::helm;
 use crate::jsonnet;
-use crate::path::PathError;
+use crate::path::{PathError, join, normalize};
 use crate::plain;
 use crate::source::{Kind, Source};
 use crate::tree::{Tree, Walk};
@@ -110,8 +111,13 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 /// # Errors
 /// When the path is missing, a file is broken, an object is incomplete or defined twice, or the budget is spent. Faults
 /// of files are collected, so that one call reports them all.
-pub fn render(source: &Source, files: &dyn Files, budget: &Budget<'_>) -> Result<Rendered, RenderError> {
+pub fn render(source: &Source, files: &dyn Files, budget: &Budget) -> Result<Rendered, RenderError> {
     let tree = Tree::new(files, budget);
+    if is_chart(source, &tree)? {
+        let mut collector = Collector::new(budget);
+        helm::load(source, &tree, &mut collector)?;
+        return finish(source, tree, collector);
+    }
     let selection = Selection::of(source)?;
     let walk = tree.walk(&source.path)?;
     let mut collector = Collector::new(budget);
@@ -119,6 +125,23 @@ pub fn render(source: &Source, files: &dyn Files, budget: &Budget<'_>) -> Result
     let chosen: Vec<&str> =
         walk.files.iter().map(String::as_str).filter(|path| selection.takes(walk.relative(path))).collect();
     render_files(&chosen, source, &walk, &tree, &mut collector)?;
+    finish(source, tree, collector)
+}
+
+/// Whether the source is a Helm chart, by its settings or by what lies there.
+fn is_chart(source: &Source, tree: &Tree<'_>) -> Result<bool, RenderError> {
+    match source.kind {
+        Kind::Helm => Ok(true),
+        Kind::Auto if helm::is_packed(&source.path) => Ok(true),
+        Kind::Auto => {
+            let root = normalize(&source.path).map_err(RenderError::Path)?;
+            Ok(tree.holds(&join(&root, "Chart.yaml").map_err(RenderError::Path)?))
+        }
+        Kind::Plain | Kind::Handlebars | Kind::Jsonnet => Ok(false),
+    }
+}
+
+fn finish(source: &Source, tree: Tree<'_>, collector: Collector<'_>) -> Result<Rendered, RenderError> {
     let (objects, mut diagnostics) = collector.finish()?;
     if objects.is_empty() {
         let path = if source.path.is_empty() { "." } else { source.path.as_str() };

@@ -22,12 +22,32 @@ pub struct Source {
     pub values: Map<String, Value>,
     /// What Jsonnet programs are given.
     pub jsonnet: JsonnetInput,
+    /// What charts are told.
+    pub chart: ChartInput,
+}
+
+/// What charts are told of their release and of what is around them. The same input gives the same objects: random
+/// functions draw from the seed, and dates are of the time that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChartInput {
+    /// Name of the release; `release-name` when empty.
+    pub release_name: String,
+    /// Namespace of the release; `default` when empty.
+    pub namespace: String,
+    /// Version of Kubernetes; a recent one when empty.
+    pub kube_version: String,
+    /// API versions besides the usual ones.
+    pub api_versions: Vec<String>,
+    /// What random functions draw from.
+    pub seed: Vec<u8>,
+    /// What `now` is, in seconds since 1970.
+    pub now_seconds: i64,
 }
 
 /// How a source is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// Each file as its name says: `.yaml`, `.yml` and `.json` are manifests, `.hbs` are templates and `.jsonnet` are
+    /// A folder with a `Chart.yaml`, or a packed chart, as a Helm chart; else each file as its name says: `.yaml`, `.yml` and `.json` are manifests, `.hbs` are templates and `.jsonnet` are
     /// programs. Files that a template or program reads are no manifests.
     #[default]
     Auto,
@@ -37,6 +57,8 @@ pub enum Kind {
     Handlebars,
     /// Jsonnet programs only.
     Jsonnet,
+    /// A Helm chart: the folder with its `Chart.yaml`, or a packed chart.
+    Helm,
 }
 
 /// What Jsonnet programs are given.

@@ -16,17 +16,17 @@ const FOLDER_DEPTH_MAX: usize = 64;
 /// A tree under a budget; remembers every path that was asked for.
 pub(crate) struct Tree<'a> {
     files: &'a dyn Files,
-    budget: &'a Budget<'a>,
+    budget: &'a Budget,
     read: RefCell<BTreeSet<String>>,
     listed: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn new(files: &'a dyn Files, budget: &'a Budget<'a>) -> Self {
+    pub(crate) fn new(files: &'a dyn Files, budget: &'a Budget) -> Self {
         Self { files, budget, read: RefCell::default(), listed: RefCell::default() }
     }
 
-    pub(crate) fn budget(&self) -> &'a Budget<'a> {
+    pub(crate) fn budget(&self) -> &'a Budget {
         self.budget
     }
 
@@ -42,6 +42,15 @@ impl<'a> Tree<'a> {
             Err(RenderError::PathMissing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether there is a file, by the listing of its directory.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        let (directory, name) = split(path);
+        self.listed.borrow_mut().insert(directory.to_owned());
+        // Whoever reads the source lists the directory again, and says so when it is a file or not there.
+        let entries = self.files.list(directory).unwrap_or_default();
+        entries.iter().any(|entry| entry.name == name && entry.kind == EntryKind::File)
     }
 
     /// The files and the directories that were asked for, sorted.

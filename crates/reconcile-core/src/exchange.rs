@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::RenderSettings;
 use object_model::{Object, Secret, Timestamp};
 
 /// Where an answer is kept: who asked (an object's uid, or a shared thing such as a repository) and what for.
@@ -250,8 +251,12 @@ pub enum Question {
         commit: String,
         /// Directory in the repository.
         path: String,
-        /// Kind of source: empty for automatic, or `plain`, `handlebars`, `jsonnet`.
-        renderer: String,
+        /// How.
+        render: Box<RenderSettings>,
+        /// Namespace that charts are told.
+        namespace: String,
+        /// What random functions of charts draw from: the same for one config for ever.
+        seed: String,
     },
     /// Ask a metric provider or another HTTP server.
     Http(HttpQuery),

@@ -241,7 +241,14 @@ mod tests {
 
     fn render(commit: &str) -> Question {
         let Question::Fetch(source) = fetch() else { unreachable!() };
-        Question::Render { source, commit: commit.into(), path: "qa".into(), renderer: String::new() }
+        Question::Render {
+            source,
+            commit: commit.into(),
+            path: "qa".into(),
+            render: Box::default(),
+            namespace: String::new(),
+            seed: String::new(),
+        }
     }
 
     fn head(commit: &str) -> Answer {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::api::{ApiClient, Detail};
-use crate::git_render::RenderCache;
+use crate::git_render::{RenderCache, Wanted};
 use crate::remotes::{GitCredential, RemoteFactory};
 use crate::shared::lock;
 use crate::{Clock, GitBackend};
@@ -160,8 +160,9 @@ impl Inner {
         let place = Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote };
         match question {
             Question::Fetch(source) => self.fetch(&place, &source.branch).map(Answer::Head),
-            Question::Render { commit, path, renderer, .. } => {
-                self.render(&place, commit, path, renderer).map(Answer::Rendered)
+            Question::Render { commit, path, render, namespace, seed, .. } => {
+                let wanted = Wanted { path, settings: render, namespace, seed };
+                self.render(&place, commit, wanted).map(Answer::Rendered)
             }
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use api::RenderSettings;
 use git_source::{GitId, LastTouch, LogEntry, Repository, Tree};
-use manifest_render::{Budget, RenderError, Source};
+use manifest_render::{Budget, ChartInput, RenderError, Source};
 use reconcile_core::{CommitFacts, Identity, Rendered, RenderedObject, SourceFailure};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +23,29 @@ const PATHS_MAX: usize = 5_000;
 /// Every path that was read or listed, with its content.
 type Inputs = Vec<(String, Option<GitId>)>;
 
-/// What was rendered lately, by repository, path and renderer.
+/// What is to be rendered, besides the commit.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    pub(crate) path: &'w str,
+    pub(crate) settings: &'w RenderSettings,
+    pub(crate) namespace: &'w str,
+    pub(crate) seed: &'w str,
+}
+
+impl Wanted<'_> {
+    /// Changes with everything but the files.
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(format!("{:?}", self.settings));
+        for part in [self.namespace, self.seed] {
+            digest.update([0]);
+            digest.update(part);
+        }
+        digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What was rendered lately, by repository, path and settings.
 #[derive(Default)]
 pub(crate) struct RenderCache {
     paths: BTreeMap<(String, String, String), Remembered>,
@@ -44,21 +67,17 @@ struct Kept {
 }
 
 impl Inner {
-    pub(crate) fn render(
-        &self,
-        place: &Place,
-        commit: &str,
-        path: &str,
-        renderer: &str,
-    ) -> Result<Rendered, SourceFailure> {
+    pub(crate) fn render(&self, place: &Place, commit: &str, wanted: Wanted<'_>) -> Result<Rendered, SourceFailure> {
+        let path = wanted.path;
         let head = self.parse_commit(commit)?;
         let repository = self.with_commit(place, head)?;
         let tree = repository.tree_at(head).map_err(|error| self.failure("FetchFailed", &words(&error), false))?;
-        let id = (place.url.clone(), path.to_owned(), renderer.to_owned());
+        let id = (place.url.clone(), path.to_owned(), wanted.digest());
         let kept = match self.remembered(&id, &tree) {
             Some(kept) => kept,
             None => {
-                let kept = self.render_anew(&tree, commit, path, renderer)?;
+                let now = self.last_touch(&repository, head, path)?.map_or(0, |entry| entry.time.as_second());
+                let kept = self.render_anew(&tree, commit, wanted, now)?;
                 self.remember(&id, kept.clone());
                 kept
             }
@@ -83,8 +102,23 @@ impl Inner {
         of_path.renders.truncate(RENDERS_PER_PATH);
     }
 
-    fn render_anew(&self, tree: &Tree, commit: &str, path: &str, renderer: &str) -> Result<Kept, SourceFailure> {
-        let source = Source { path: path.to_owned(), kind: self.kind_of(renderer)?, ..Source::default() };
+    fn render_anew(&self, tree: &Tree, commit: &str, wanted: Wanted<'_>, now: i64) -> Result<Kept, SourceFailure> {
+        let Wanted { path, settings, namespace, seed } = wanted;
+        let source = Source {
+            path: path.to_owned(),
+            kind: self.kind_of(&settings.renderer)?,
+            values: settings.values.clone(),
+            values_files: settings.values_files.clone(),
+            chart: ChartInput {
+                release_name: settings.release_name.clone(),
+                namespace: namespace.to_owned(),
+                kube_version: settings.kube_version.clone(),
+                api_versions: settings.api_versions.clone(),
+                seed: seed.as_bytes().to_vec(),
+                now_seconds: now,
+            },
+            ..Source::default()
+        };
         let files = TreeFiles(tree.clone());
         let rendered = manifest_render::render(&source, &files, &Budget::default());
         let rendered = rendered.map_err(|error| self.render_failure(&error, commit))?;
@@ -98,7 +132,7 @@ impl Inner {
             file: rendered.file,
             line: rendered.line,
         });
-        let key = key_of(path, renderer, &inputs);
+        let key = key_of(path, &wanted.digest(), &inputs);
         Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read })
     }
 
@@ -108,6 +142,7 @@ impl Inner {
             "plain" => Ok(manifest_render::Kind::Plain),
             "handlebars" => Ok(manifest_render::Kind::Handlebars),
             "jsonnet" => Ok(manifest_render::Kind::Jsonnet),
+            "helm" => Ok(manifest_render::Kind::Helm),
             other => {
                 let message = format!("there is no renderer `{other}`");
                 Err(self.failure("RendererUnknown", &message, true))
@@ -176,9 +211,9 @@ impl Inner {
     }
 }
 
-fn key_of(path: &str, renderer: &str, inputs: &[(String, Option<GitId>)]) -> String {
+fn key_of(path: &str, settings: &str, inputs: &[(String, Option<GitId>)]) -> String {
     let mut digest = Sha256::new();
-    for part in [ENGINE, path, renderer] {
+    for part in [ENGINE, path, settings] {
         digest.update(part.as_bytes());
         digest.update([0]);
     }

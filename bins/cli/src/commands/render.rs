@@ -4,7 +4,8 @@ use std::path::Path;
 
 use manifest_render::{Budget, Kind, MemoryFiles, Source, render};
 
-use crate::args::{Render, Renderer};
+use crate::args::{Reach, Render, Renderer};
+use crate::commands::chart;
 use crate::output::{Failure, print};
 
 /// Largest file and most files that are read from disk.
@@ -12,10 +13,14 @@ const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 const FILES_MAX: usize = 20_000;
 
 /// Renders a directory.
-pub(crate) fn run(args: &Render) -> Result<(), Failure> {
+pub(crate) fn run(reach: &Reach, args: &Render) -> Result<(), Failure> {
+    let is_chart = args.renderer == Renderer::Auto && chart::is_chart(&args.path);
+    if is_chart || args.renderer == Renderer::Helm {
+        return chart::render(reach, args);
+    }
     let files = read(&args.path)?;
     let kind = match args.renderer {
-        Renderer::Auto => Kind::Auto,
+        Renderer::Auto | Renderer::Helm => Kind::Auto,
         Renderer::Plain => Kind::Plain,
         Renderer::Handlebars => Kind::Handlebars,
         Renderer::Jsonnet => Kind::Jsonnet,

@@ -145,3 +145,18 @@ fn strings_list(call: &mut Call<'_>, items: Vec<Vec<u8>>) -> Answer {
     call.produce(items.iter().map(Vec::len).sum())?;
     Ok(Value::List(List::of_strings(items)))
 }
+
+/// Returns whether a text is a version, as charts are numbered: `1.2.3`, `v1.2`, `1.2.3-rc.1+build`.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    semver::Version::parse(text).is_ok()
+}
+
+/// Returns whether a version is in a range such as `^1.2` or `>=1.2 <3 || 5.x`; false when one of them is malformed.
+#[must_use]
+pub fn is_version_in_range(version: &str, range: &str) -> bool {
+    match (semver::Version::parse(version), semver::Constraint::parse(range)) {
+        (Ok(version), Ok(range)) => range.is_met_by(&version),
+        _ => false,
+    }
+}

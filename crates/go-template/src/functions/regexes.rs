@@ -1,4 +1,8 @@
-//! Functions of regular expressions in Go's syntax. Each expression is compiled at each call within a size limit.
+//! Functions of regular expressions in Go's syntax. An expression is compiled within a size limit, and the compiled ones
+//! are remembered: charts ask for the same few hundreds of times.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use regex::{Captures, Regex, RegexBuilder};
 
@@ -15,23 +19,43 @@ const SIZE_MAX: usize = 10 << 20;
 /// How deep the compiler of expressions may go.
 const NESTING_MAX: u32 = 1_000;
 
+/// Compiled expressions that are remembered, and how long an expression may be for that.
+const REMEMBERED_MAX: usize = 256;
+const REMEMBERED_BYTES_MAX: usize = 1_024;
+
+/// The expressions that were compiled lately, by their sources.
+static REMEMBERED: LazyLock<Mutex<HashMap<String, Arc<Expression>>>> = LazyLock::new(Mutex::default);
+
 /// A compiled expression with Go's names of its groups.
 struct Expression {
     regex: Regex,
     names: Vec<String>,
 }
 
-fn compile(call: &mut Call<'_>, source: &str) -> Result<Result<Expression, SyntaxError>, CallError> {
+fn compile(call: &mut Call<'_>, source: &str) -> Result<Result<Arc<Expression>, SyntaxError>, CallError> {
     call.step(source.len().saturating_mul(8))?;
-    Ok(translate(source).and_then(|translated| {
+    let known = REMEMBERED.lock().ok().and_then(|remembered| remembered.get(source).cloned());
+    if let Some(expression) = known {
+        return Ok(Ok(expression));
+    }
+    let compiled = translate(source).and_then(|translated| {
         RegexBuilder::new(&translated.pattern)
             .size_limit(SIZE_MAX)
             .dfa_size_limit(SIZE_MAX)
             .nest_limit(NESTING_MAX)
             .build()
-            .map(|regex| Expression { regex, names: translated.names })
+            .map(|regex| Arc::new(Expression { regex, names: translated.names }))
             .map_err(|_| refusal(TOO_LARGE, source))
-    }))
+    });
+    if let (Ok(expression), Ok(mut remembered)) = (&compiled, REMEMBERED.lock())
+        && source.len() <= REMEMBERED_BYTES_MAX
+    {
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(source.to_owned(), expression.clone());
+    }
+    Ok(compiled)
 }
 
 /// What a function does about an expression that is refused.
@@ -43,7 +67,7 @@ enum Refusal {
     Error,
 }
 
-fn expression(call: &mut Call<'_>, args: Args<'_>, refusal: Refusal) -> Result<Expression, CallError> {
+fn expression(call: &mut Call<'_>, args: Args<'_>, refusal: Refusal) -> Result<Arc<Expression>, CallError> {
     let source = args.text(0)?;
     compile(call, &source)?.map_err(|error| match refusal {
         Refusal::Error => CallError::new(error.to_string()),

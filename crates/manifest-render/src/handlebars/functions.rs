@@ -18,7 +18,7 @@ use super::vet::STEP_HELPER;
 const INDENT_MAX: usize = 200;
 
 /// Adds all helpers to an engine.
-pub(super) fn register<'a>(engine: &mut Handlebars<'a>, budget: &'a Budget<'a>, spent: &Arc<OnceLock<Exhausted>>) {
+pub(super) fn register<'a>(engine: &mut Handlebars<'a>, budget: &'a Budget, spent: &Arc<OnceLock<Exhausted>>) {
     for (name, apply) in FUNCTIONS {
         let function = Function { apply: *apply, budget, spent: Arc::clone(spent) };
         engine.register_helper(name, Box::new(function));
@@ -179,7 +179,7 @@ fn is_truthy(value: &Value) -> bool {
 /// One helper, with what its results cost.
 struct Function<'a> {
     apply: Apply,
-    budget: &'a Budget<'a>,
+    budget: &'a Budget,
     spent: Arc<OnceLock<Exhausted>>,
 }
 
@@ -201,7 +201,7 @@ impl HelperDef for Function<'_> {
 
 /// Counts a step at the start of each body.
 struct Step<'a> {
-    budget: &'a Budget<'a>,
+    budget: &'a Budget,
     spent: Arc<OnceLock<Exhausted>>,
 }
 

@@ -21,7 +21,7 @@ pub(super) const NATIVE: &str = "meter";
 const STEPS_PER_CALL: u64 = 16;
 
 /// Counts a call and the work it is about to do: one for each character, four for each item of an array.
-pub(super) fn charge(budget: &Budget<'_>, amount: f64) -> Result<(), Exhausted> {
+pub(super) fn charge(budget: &Budget, amount: f64) -> Result<(), Exhausted> {
     // A program may call the native function itself; it can't lower the count.
     let amount = if amount.is_finite() { amount.clamp(0.0, 1e15) } else { 1e15 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the amount was clamped just above")]

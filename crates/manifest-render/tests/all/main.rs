@@ -1,7 +1,9 @@
 //! The promises of the crate, seen from outside.
 
+mod charts;
 mod example;
 mod handlebars;
+mod helm;
 mod hostile;
 mod jsonnet;
 mod plain;

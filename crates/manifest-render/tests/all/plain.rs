@@ -104,6 +104,6 @@ fn a_budget_stops_the_render_and_names_the_file() {
     assert_snapshot!(failed(Limits { documents_max: 3, ..Limits::default() }), @"qa/03.yaml: there are more than 3 documents");
     assert_snapshot!(failed(Limits { file_bytes_max: 30, ..Limits::default() }), @"qa/00.yaml: the file is larger than 30 bytes");
     assert_snapshot!(failed(Limits { read_bytes_max: 200, ..Limits::default() }), @"qa/02.yaml: all files together are larger than 200 bytes");
-    let budget = Budget::default().with_deadline(&|| true);
+    let budget = Budget::default().with_deadline(|| true);
     assert_snapshot!(render(&Source::at("qa"), &files, &budget).unwrap_err().to_string(), @"qa: rendering took too long");
 }

@@ -89,9 +89,11 @@ fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
                 source: snapshot.git.clone(),
                 commit: head.commit.clone(),
                 path: snapshot.spec.path.clone(),
-                renderer: snapshot.spec.renderer.clone(),
+                render: Box::new(snapshot.spec.render.clone()),
+                namespace: snapshot.spec.namespace.clone(),
+                seed: snapshot.uid().as_str().to_owned(),
             };
-            let slot = render_slot(&snapshot.uid(), &head.commit);
+            let slot = render_slot(&snapshot.uid(), &head.commit, &snapshot.spec);
             plan.stage(vec![Act::new(Action::Ask { slot, question: Box::new(question) })]);
         }
         Source::RenderFailed(_, failure) => {

@@ -1,6 +1,7 @@
 //! What a sync decision reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use api::{GitOpsConfig, Problem, names};
@@ -87,7 +88,7 @@ impl Snapshot {
         let credential = spec.read_secret.clone().map(|name| (key.namespace.clone(), name));
         let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
         let slot = head_slot(&git);
-        let source = read_source(view, &slot, &uid);
+        let source = read_source(view, &slot, &uid, &spec);
         let chunks = view.owned(&kinds::inventory(), &uid);
         let inventory =
             diff_engine::read_inventory(chunks.iter().map(|chunk| &**chunk)).map_err(|error| describe(&error));
@@ -221,18 +222,22 @@ fn identity(config: &Object, key: &Key, uid: &Uid) -> ConfigIdentity {
     }
 }
 
-/// Where the render of a commit is kept.
-pub(super) fn render_slot(uid: &Uid, commit: &str) -> Slot {
-    Slot::new(uid.as_str(), format!("render/{commit}"))
+/// Where the render of a commit is kept: another one for other settings.
+pub(super) fn render_slot(uid: &Uid, commit: &str, spec: &GitOpsConfig) -> Slot {
+    let mut hasher = DefaultHasher::new();
+    (&spec.path, &spec.namespace).hash(&mut hasher);
+    // Mappings of JSON are printed in the order of their keys.
+    format!("{:?}", spec.render).hash(&mut hasher);
+    Slot::new(uid.as_str(), format!("render/{commit}/{:016x}", hasher.finish()))
 }
 
-fn read_source(view: &dyn View, slot: &Slot, uid: &Uid) -> Source {
+fn read_source(view: &dyn View, slot: &Slot, uid: &Uid, spec: &GitOpsConfig) -> Source {
     let head = match view.answer(slot).as_deref() {
         Some(Answer::Head(head)) => head.clone(),
         Some(Answer::Failed(failure)) => return Source::FetchFailed(failure.clone()),
         _ => return Source::Unknown,
     };
-    match view.answer(&render_slot(uid, &head.commit)).as_deref() {
+    match view.answer(&render_slot(uid, &head.commit, spec)).as_deref() {
         Some(Answer::Rendered(rendered)) => Source::Rendered(head, rendered.clone()),
         Some(Answer::Failed(failure)) => Source::RenderFailed(head, failure.clone()),
         _ => Source::Fetched(head),

@@ -62,8 +62,14 @@ impl Fleet {
     }
 
     async fn render(&self, commit: &str, path: &str) -> Result<Rendered, SourceFailure> {
-        let question =
-            Question::Render { source: source(), commit: commit.into(), path: path.into(), renderer: String::new() };
+        let question = Question::Render {
+            source: source(),
+            commit: commit.into(),
+            path: path.into(),
+            render: Box::default(),
+            namespace: "qa".into(),
+            seed: "uid-1".into(),
+        };
         match self.ask(question).await {
             Answer::Rendered(rendered) => Ok(rendered),
             Answer::Failed(failure) => Err(failure),
