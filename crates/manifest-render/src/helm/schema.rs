@@ -4,6 +4,7 @@
 //! Messages are those of the validator that Helm uses.
 
 mod check;
+mod containers;
 mod fault;
 mod format;
 mod reference;

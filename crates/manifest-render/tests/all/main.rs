@@ -1,5 +1,6 @@
 //! The promises of the crate, seen from outside.
 
+mod archives;
 mod charts;
 mod example;
 mod handlebars;

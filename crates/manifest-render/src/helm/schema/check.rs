@@ -7,7 +7,7 @@ use std::rc::Rc;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::fault::{Fault, counted, grouped, quote, quote_all, show};
+use super::fault::{Fault, counted, grouped, quote, show};
 use super::format::format_fault;
 use super::reference::{Places, is_metaschema};
 use crate::budget::{Budget, Exhausted};
@@ -20,20 +20,20 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// A schema, ready to be held against values.
 pub(super) struct Checker<'s> {
     root: &'s Value,
-    draft: u16,
+    pub(super) draft: u16,
     places: Places<'s>,
-    budget: &'s Budget,
+    pub(super) budget: &'s Budget,
     depth: Cell<usize>,
     patterns: RefCell<BTreeMap<String, Option<Rc<Regex>>>>,
 }
 
 /// Which parts of a value some keyword has looked at.
 #[derive(Debug, Clone, Default)]
-struct Seen {
-    names: BTreeSet<String>,
-    items: BTreeSet<usize>,
-    all_names: bool,
-    all_items: bool,
+pub(super) struct Seen {
+    pub(super) names: BTreeSet<String>,
+    pub(super) items: BTreeSet<usize>,
+    pub(super) all_names: bool,
+    pub(super) all_items: bool,
 }
 
 impl Seen {
@@ -47,15 +47,15 @@ impl Seen {
 
 /// A value with its place.
 #[derive(Clone, Copy)]
-struct At<'v> {
-    value: &'v Value,
-    location: &'v str,
+pub(super) struct At<'v> {
+    pub(super) value: &'v Value,
+    pub(super) location: &'v str,
     /// The schemas that are being applied to this very value, by address.
-    applied: &'v [usize],
+    pub(super) applied: &'v [usize],
 }
 
 /// What came of applying a schema: what it looked at, or what is wrong.
-type Outcome = Result<Result<Seen, Fault>, Exhausted>;
+pub(super) type Outcome = Result<Result<Seen, Fault>, Exhausted>;
 
 impl<'s> Checker<'s> {
     pub(super) fn new(root: &'s Value, budget: &'s Budget) -> Self {
@@ -91,13 +91,13 @@ impl<'s> Checker<'s> {
     }
 
     /// Applies a subschema to a part of the value.
-    fn apply_below(&self, schema: &'s Value, at: At<'_>, token: &str, value: &Value) -> Outcome {
+    pub(super) fn apply_below(&self, schema: &'s Value, at: At<'_>, token: &str, value: &Value) -> Outcome {
         let token = token.replace('~', "~0").replace('/', "~1");
         let location = format!("{}/{token}", at.location);
         self.apply(schema, At { value, location: &location, applied: &[] })
     }
 
-    fn apply(&self, schema: &'s Value, at: At<'_>) -> Outcome {
+    pub(super) fn apply(&self, schema: &'s Value, at: At<'_>) -> Outcome {
         self.budget.step(1)?;
         if self.depth.get() >= DEPTH_MAX {
             return Err(Exhausted::Depth(u32::try_from(DEPTH_MAX).unwrap_or(u32::MAX)));
@@ -219,106 +219,8 @@ impl<'s> Checker<'s> {
         Ok(())
     }
 
-    fn object(
-        &self,
-        fields: &'s Map<String, Value>,
-        own: &'s Value,
-        entries: &Map<String, Value>,
-        at: At<'_>,
-        seen: &mut Seen,
-        faults: &mut Vec<Fault>,
-    ) -> Result<(), Exhausted> {
-        let mut say = |text: String| faults.push(Fault::new(at.location, text));
-        let count = entries.len();
-        if let Some(min) = whole(fields, "minProperties").filter(|min| count < *min) {
-            say(format!("minProperties: got {}, want {}", counted(count), counted(min)));
-        }
-        if let Some(max) = whole(fields, "maxProperties").filter(|max| count > *max) {
-            say(format!("maxProperties: got {}, want {}", counted(count), counted(max)));
-        }
-        let missing = missing(fields.get("required"), entries);
-        match missing.as_slice() {
-            [] => {}
-            [only] => say(format!("missing property {}", quote(only))),
-            several => say(format!("missing properties {}", quote_all(several))),
-        }
-        self.dependents(fields, own, entries, at, seen, faults)?;
-        let additional = fields.get("additionalProperties");
-        seen.all_names |= additional.is_some();
-        let mut refused = Vec::new();
-        for (name, value) in entries {
-            let mut is_seen = false;
-            if let Some(schema) = fields.get("properties").and_then(|it| it.get(name)) {
-                is_seen = true;
-                faults.extend(self.apply_below(schema, at, name, value)?.err());
-            }
-            if let Some(Value::Object(patterns)) = fields.get("patternProperties") {
-                for (pattern, schema) in patterns {
-                    if self.pattern(pattern).is_some_and(|pattern| pattern.is_match(name)) {
-                        is_seen = true;
-                        faults.extend(self.apply_below(schema, at, name, value)?.err());
-                    }
-                }
-            }
-            match additional {
-                Some(Value::Bool(false)) if !is_seen => refused.push(name.clone()),
-                Some(schema) if !is_seen => faults.extend(self.apply_below(schema, at, name, value)?.err()),
-                _ => {}
-            }
-            if is_seen {
-                seen.names.insert(name.clone());
-            }
-        }
-        if !refused.is_empty() {
-            let text = format!("additional properties {} not allowed", quote_all(&refused));
-            faults.push(Fault::new(at.location, text));
-        }
-        if let Some(schema) = fields.get("propertyNames").filter(|_| self.draft >= 6) {
-            for name in entries.keys() {
-                let text = Value::String(name.clone());
-                if let Err(fault) = self.apply(schema, At { value: &text, location: "", applied: &[] })? {
-                    let said = format!("invalid propertyName {}", quote(name));
-                    faults.push(Fault::new("", said).with(vec![fault]));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// `dependencies` and what became of it.
-    fn dependents(
-        &self,
-        fields: &'s Map<String, Value>,
-        own: &'s Value,
-        entries: &Map<String, Value>,
-        at: At<'_>,
-        seen: &mut Seen,
-        faults: &mut Vec<Fault>,
-    ) -> Result<(), Exhausted> {
-        let keywords: &[&str] = if self.draft >= 2019 {
-            &["dependencies", "dependentSchemas", "dependentRequired"]
-        } else {
-            &["dependencies"]
-        };
-        for keyword in keywords {
-            let Some(Value::Object(dependents)) = fields.get(*keyword) else { continue };
-            for (name, wanted) in dependents.iter().filter(|(name, _)| entries.contains_key(*name)) {
-                if wanted.is_array() {
-                    let missing = missing(Some(wanted), entries);
-                    if !missing.is_empty() {
-                        let said = format!("properties {} required, if {} exists", quote_all(&missing), quote(name));
-                        faults.push(Fault::new(at.location, said));
-                    }
-                } else {
-                    self.take(wanted, own, at, seen, faults)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Applies a subschema that must hold for the value.
-    fn take(
+    pub(super) fn take(
         &self,
         schema: &'s Value,
         own: &'s Value,
@@ -329,109 +231,6 @@ impl<'s> Checker<'s> {
         match self.apply_here(schema, at, own)? {
             Ok(more) => seen.add(more),
             Err(fault) => faults.push(fault),
-        }
-        Ok(())
-    }
-
-    fn list(
-        &self,
-        fields: &'s Map<String, Value>,
-        items: &[Value],
-        at: At<'_>,
-        seen: &mut Seen,
-        faults: &mut Vec<Fault>,
-    ) -> Result<(), Exhausted> {
-        let mut say = |text: String| faults.push(Fault::new(at.location, text));
-        let count = items.len();
-        if let Some(min) = whole(fields, "minItems").filter(|min| count < *min) {
-            say(format!("minItems: got {}, want {}", counted(count), counted(min)));
-        }
-        if let Some(max) = whole(fields, "maxItems").filter(|max| count > *max) {
-            say(format!("maxItems: got {}, want {}", counted(count), counted(max)));
-        }
-        if fields.get("uniqueItems") == Some(&Value::Bool(true)) {
-            self.budget.step(u64::try_from(count.saturating_mul(count)).unwrap_or(u64::MAX))?;
-            let pair = (0..count).find_map(|later| {
-                let earlier = (0..later).find(|earlier| match (items.get(*earlier), items.get(later)) {
-                    (Some(a), Some(b)) => is_equal(a, b),
-                    _ => false,
-                })?;
-                Some((earlier, later))
-            });
-            if let Some((earlier, later)) = pair {
-                say(format!("items at {} and {} are equal", counted(earlier), counted(later)));
-            }
-        }
-        let (leading, rest) = match (self.draft >= 2020, fields.get("items")) {
-            (true, rest) => (fields.get("prefixItems"), rest),
-            (false, Some(leading @ Value::Array(_))) => (Some(leading), fields.get("additionalItems")),
-            (false, rest) => (None, rest),
-        };
-        let leading = leading.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for (index, (schema, item)) in leading.iter().zip(items).enumerate() {
-            seen.items.insert(index);
-            faults.extend(self.apply_below(schema, at, &index.to_string(), item)?.err());
-        }
-        let after = leading.len().min(count);
-        seen.all_items |= rest.is_some();
-        match rest {
-            Some(Value::Bool(false)) if self.draft < 2020 && after < count && !leading.is_empty() => {
-                let text = format!("last {} additionalItem(s) not allowed", counted(count - after));
-                faults.push(Fault::new(at.location, text));
-            }
-            Some(schema) => {
-                for (index, item) in items.iter().enumerate().skip(after) {
-                    faults.extend(self.apply_below(schema, at, &index.to_string(), item)?.err());
-                }
-            }
-            None => {}
-        }
-        self.contains(fields, items, at, seen, faults)
-    }
-
-    fn contains(
-        &self,
-        fields: &'s Map<String, Value>,
-        items: &[Value],
-        at: At<'_>,
-        seen: &mut Seen,
-        faults: &mut Vec<Fault>,
-    ) -> Result<(), Exhausted> {
-        let Some(schema) = fields.get("contains").filter(|_| self.draft >= 6) else { return Ok(()) };
-        let (mut matching, mut failed) = (Vec::new(), Vec::new());
-        for (index, item) in items.iter().enumerate() {
-            match self.apply_below(schema, at, &index.to_string(), item)? {
-                Ok(_) => matching.push(index),
-                Err(fault) => failed.push(fault),
-            }
-        }
-        if self.draft >= 2020 {
-            seen.items.extend(&matching);
-        }
-        let places = matching.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
-        let found = counted(matching.len());
-        let bound = |keyword: &str| whole(fields, keyword).filter(|_| self.draft >= 2019);
-        match bound("minContains") {
-            Some(min) if matching.len() < min => {
-                let min = counted(min);
-                let said = if matching.is_empty() {
-                    format!("min {min} items required to match contains schema, but none matched")
-                } else {
-                    format!("min {min} items required to match contains schema, but matched {found} items at {places}")
-                };
-                faults.push(Fault::new(at.location, said).with(failed));
-            }
-            None if matching.is_empty() => {
-                faults.push(Fault::new(at.location, "no items match contains schema").with(failed));
-            }
-            _ => {}
-        }
-        if let Some(max) = bound("maxContains").filter(|max| matching.len() > *max) {
-            let max = counted(max);
-            faults.push(Fault::new(
-                at.location,
-                format!("max {max} items required to match contains schema, but matched {found} items at {places}"),
-            ));
         }
         Ok(())
     }
@@ -454,7 +253,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn pattern(&self, pattern: &str) -> Option<Rc<Regex>> {
+    pub(super) fn pattern(&self, pattern: &str) -> Option<Rc<Regex>> {
         if let Some(known) = self.patterns.borrow().get(pattern) {
             return known.clone();
         }
@@ -608,13 +407,13 @@ fn numbers(fields: &Map<String, Value>, number: f64, at: At<'_>, faults: &mut Ve
 }
 
 /// The names of a list that a mapping lacks.
-fn missing(names: Option<&Value>, entries: &Map<String, Value>) -> Vec<String> {
+pub(super) fn missing(names: Option<&Value>, entries: &Map<String, Value>) -> Vec<String> {
     let names = names.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     names.iter().filter_map(Value::as_str).filter(|name| !entries.contains_key(*name)).map(str::to_owned).collect()
 }
 
 /// A bound that is a whole number.
-fn whole(fields: &Map<String, Value>, keyword: &str) -> Option<usize> {
+pub(super) fn whole(fields: &Map<String, Value>, keyword: &str) -> Option<usize> {
     let number = fields.get(keyword)?.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0)?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and not negative")]
     Some(number as usize)
@@ -637,7 +436,7 @@ fn is_type(value: &Value, wanted: &str) -> bool {
 }
 
 /// Whether two values are equal; numbers are by what they amount to.
-fn is_equal(a: &Value, b: &Value) -> bool {
+pub(super) fn is_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_equal(a, b)),
