@@ -234,6 +234,7 @@ struct Counts {
     renders: usize,
     errors: usize,
     random: usize,
+    complete: usize,
     mismatches: usize,
 }
 
@@ -252,6 +253,11 @@ fn flips(folder: &Path, helm: &Path, cache: &Path, wanted: &[String]) -> std::io
             counts.renders += 1;
             counts.errors += usize::from(expected.is_err());
             let Some(mut difference) = difference(&expected, &found) else { continue };
+            // A dependency that is switched off is not missed here; Helm asks for it all the same.
+            if found.is_ok() && expected.as_ref().is_err_and(|said| said.contains("but missing in charts/ directory")) {
+                counts.complete += 1;
+                continue;
+            }
             if expected.is_ok() {
                 let second = real(helm, &chart.join("chart"), &case, &cache, "2")?;
                 if second != expected {
@@ -282,10 +288,11 @@ fn run(arguments: &[String]) -> std::io::Result<bool> {
             Ok(comparison.equal == comparison.charts)
         }
         [verb, folder, helm, cache, wanted @ ..] if verb == "flips" => {
-            let Counts { renders, errors, random, mismatches } =
+            let Counts { renders, errors, random, complete, mismatches } =
                 flips(Path::new(folder), Path::new(helm), Path::new(cache), wanted)?;
             say(&format!(
-                "{renders} renders, {errors} of them errors, {random} with random content: {mismatches} mismatches"
+                "{renders} renders, {errors} of them errors, {random} with random content, {complete} rendered here \
+                 although a dependency that is switched off is not there: {mismatches} mismatches"
             ));
             Ok(mismatches * 200 < renders)
         }

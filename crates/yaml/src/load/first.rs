@@ -26,6 +26,64 @@ use super::{source, to_u32};
 /// where the parser knows it.
 pub fn parse_first_as_go(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Value, Diagnostic> {
     let text = source::decode_leniently(text.as_ref(), limits)?;
+    match read(text, limits) {
+        // Go lets the lines of a quoted text begin anywhere; the parser wants them behind the key.
+        Err(fault) if fault.message == QUOTED_INDENT => read(&indent_quoted(text), limits),
+        outcome => outcome,
+    }
+}
+
+/// What the parser says of a line of a quoted text that begins too far to the left.
+const QUOTED_INDENT: &str = "invalid indentation in quoted scalar";
+
+/// Moves the further lines of quoted texts to the right. Their leading blanks mean nothing, so the texts stay the same.
+fn indent_quoted(text: &str) -> String {
+    let mut indented = String::with_capacity(text.len() + text.len() / 4);
+    let mut open_quote = None;
+    let mut block_indent = None;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_start_matches(' ');
+        let indent = line.len() - content.len();
+        if let Some(quote) = open_quote {
+            indented.push_str(&" ".repeat(QUOTED_SHIFT));
+            if closes(content, quote) {
+                open_quote = None;
+            }
+        } else if block_indent.is_some_and(|block| indent > block || content.trim().is_empty()) {
+            // A line of a block text; quotes in it are its own.
+        } else {
+            let value = content.trim_start_matches("- ").split_once(": ").map_or(content, |(_, value)| value);
+            let value = value.trim_start_matches("- ").trim();
+            block_indent = value.starts_with(['|', '>']).then_some(indent);
+            let quote = value.chars().next().filter(|first| matches!(first, '\'' | '"'));
+            open_quote = quote.filter(|quote| !closes(value.get(1..).unwrap_or_default(), *quote));
+        }
+        indented.push_str(line);
+    }
+    indented
+}
+
+/// Further to the right than keys stand.
+const QUOTED_SHIFT: usize = 256;
+
+/// Whether a quoted text ends in what follows its beginning.
+fn closes(rest: &str, quote: char) -> bool {
+    let mut characters = rest.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            if quote == '\'' && characters.peek() == Some(&'\'') {
+                characters.next();
+            } else {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+fn read(text: &str, limits: &Limits) -> Result<Value, Diagnostic> {
     let mut parser = Parser::new_from_str(text);
     let mut reader = Reader { limits, stack: Vec::new(), anchors: BTreeMap::new(), values: 0, shared: 0, root: None };
     while let Some(next) = parser.next_event() {
@@ -228,5 +286,26 @@ fn extent(value: &Value) -> (usize, usize) {
         Value::Array(items) => inner(&mut items.iter()),
         Value::Object(entries) => inner(&mut entries.values()),
         _ => (1, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lines_of_a_quoted_text_may_begin_anywhere() {
+        let text = "a:\n  b: 'one\n  two''s\n  three'\n  c: \"x\n y\\\"z\"\n  d: |\n    it's: 'this\n    e\n  e: 1\n";
+        let value = parse_first_as_go(text, &Limits::default()).unwrap();
+        assert_eq!(value, json!({"a": {"b": "one two's three", "c": "x y\"z", "d": "it's: 'this\ne\n", "e": 1}}));
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_wins_and_merges_apply_where_they_stand() {
+        let text = "x: &x {a: 1, b: 1}\nw: {b: 2, <<: *x, a: 3}\nz: 1\nz: 1.0\n";
+        let value = parse_first_as_go(text, &Limits::default()).unwrap();
+        assert_eq!(value["w"], json!({"a": 3, "b": 1}));
+        assert!(value["z"].is_f64());
     }
 }
