@@ -67,6 +67,9 @@ pub enum DemoError {
     Announce(#[from] AnnounceError),
 }
 
+/// How often the weights are looked at: a Rollout counts as healthy before its last weight goes back, as Argo has it.
+const SETTLING_LOOKS: u32 = 40;
+
 /// Plays all acts and returns what was checked.
 ///
 /// # Errors
@@ -244,7 +247,14 @@ impl Play<'_> {
         })
         .await?;
         self.check_image("qa", "v2").await?;
-        let weights = self.weights("qa").await?;
+        let mut weights = self.weights("qa").await?;
+        for _ in 0..SETTLING_LOOKS {
+            if weights == [100, 0] {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            weights = self.weights("qa").await?;
+        }
         self.check("all traffic of qa is back on the stable Service", weights == [100, 0], format!("{weights:?}"));
         let report = self.setting.with_traffic(|traffic| traffic.report());
         self.check("no request was lost", report.lost() == 0, format!("{} lost", report.lost()));
