@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", check: Check::Always(clippy) },
     Step { name: "test", check: Check::Always(test) },
     Step { name: "docs", check: Check::Always(docs) },
+    Step { name: "programs", check: Check::Always(run::build_everything) },
     Step { name: "codegen", check: Check::Always(generated) },
     Step { name: "e2e on the embedded cluster", check: Check::Always(embedded) },
     Step { name: "short list on the real control plane", check: Check::InTime(short_list) },

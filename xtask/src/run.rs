@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,35 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
     command
+}
+
+/// Where the programs of this workspace lie once everything has been built.
+static BUILT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Builds everything at once. A program that is built by itself has other features in what it is made from, and all of
+/// that would be compiled again.
+pub(crate) fn build_everything() -> Result<()> {
+    run(&mut cargo(&["build", "--quiet", "--locked", "--workspace", "--all-targets"]))?;
+    // A second build put them in the same place.
+    let _ = BUILT.set(target().join("debug"));
+    Ok(())
+}
+
+/// Returns where a program of this workspace lies, once everything has been built.
+pub(crate) fn built(name: &str) -> Option<PathBuf> {
+    BUILT.get().map(|folder| folder.join(name))
+}
+
+/// Returns a command that runs a program of a package of this workspace, and builds it before unless all are built.
+pub(crate) fn program(package: &str, name: &str) -> Command {
+    match built(name) {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.current_dir(root());
+            command
+        }
+        None => cargo(&["run", "--quiet", "--locked", "-p", package, "--bin", name, "--"]),
+    }
 }
 
 /// Runs `command` to its end with this program's own output, and fails when it does.
