@@ -68,6 +68,18 @@ pub fn quoted(text: &[u8]) -> String {
     crate::quote::quote(text, crate::quote::Keep::Printable)
 }
 
+/// Returns a character in single quotes, as Go's `strconv.QuoteRune` writes it.
+#[must_use]
+pub fn quoted_char(character: char) -> String {
+    crate::quote::quote_char(character, crate::quote::Keep::Printable)
+}
+
+/// Whether a character prints by Go's `unicode.IsPrint`.
+#[must_use]
+pub fn is_printable(character: char) -> bool {
+    crate::unicode::is_printable(character)
+}
+
 /// Prints values into a buffer.
 pub(crate) struct Printer<'a> {
     out: &'a mut Vec<u8>,

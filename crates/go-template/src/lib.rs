@@ -45,7 +45,7 @@ mod value;
 pub use budget::{Budget, Exhausted, Limits};
 pub use environment::{CountingEntropy, Entropy, Environment, Timestamp};
 pub use error::{ExecuteError, ParseError};
-pub use format::{float_text, quoted, sprint, sprintf, sprintln};
+pub use format::{float_text, is_printable, quoted, quoted_char, sprint, sprintf, sprintln};
 pub use function::{Args, Call, CallError, Engine, Function, Functions, Signature};
 pub use templates::{MissingKey, Templates};
 pub use text::Str;

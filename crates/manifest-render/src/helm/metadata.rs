@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::decode::{Decoder, Place, as_text, find, parse_yaml};
-use super::go_text::{base, is_print, quote};
+use super::go_text::{base, is_printable, quote};
 use go_template::functions::is_version;
 
 /// What a chart says about itself.
@@ -293,7 +293,7 @@ fn sanitize(text: &mut String) {
         .chars()
         .filter_map(|character| match character {
             blank if blank.is_whitespace() => Some(' '),
-            other => is_print(other).then_some(other),
+            other => is_printable(other).then_some(other),
         })
         .collect();
 }

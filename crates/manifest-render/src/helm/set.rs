@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::go_text::{quote, quote_char};
+use super::go_text::{quote, quoted_char};
 use super::values::to_floats;
 
 /// Largest index of a list.
@@ -226,7 +226,7 @@ impl Parser<'_> {
         };
         let run = self.until(&['[', '.', '=']);
         if !run.text.is_empty() {
-            let shown: Vec<String> = run.text.iter().map(|character| quote_char(*character)).collect();
+            let shown: Vec<String> = run.text.iter().map(|character| quoted_char(*character)).collect();
             return fault(format!("unexpected data at end of array index: [{}]", shown.join(" ")));
         }
         match run.last {
