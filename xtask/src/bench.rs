@@ -1,5 +1,6 @@
 //! `cargo xtask bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
-//! [--tools D]`: figures of the operator, each with its aim beside it.
+//! [--tools D]`: figures of the operator, each with its aim beside it. `cargo xtask bench render [--helm PATH]
+//! [--rounds N] [CHART...]`: rendering of charts beside Helm, program against program and engine against engine.
 //!
 //! The operator is built as it is released and runs as a process of its own. The real cluster is one that is started for
 //! the measurement in a folder of its own and ended after it, so nothing else asks it for anything.
@@ -17,6 +18,9 @@ const USAGE: &str = "usage: cargo xtask bench [main] [--cluster embedded|real] [
 /// Measures on both clusters, or on the one that is named; on the real one where there is a Go toolchain to build it.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let folder = run::target().join("bench");
+    if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "render") {
+        return render(&folder, rest);
+    }
     let mut folders = Folders { state: folder.join("control-plane"), ..Folders::default() };
     let mut cluster = None;
     let mut passed_on = Vec::new();
@@ -49,6 +53,41 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let first = if embedded { measure(&folder, &passed_on, &[]) } else { Ok(()) };
     let second = if real { on_real_cluster(&folder, &folders, &passed_on, cluster.is_some()) } else { Ok(()) };
     first.and(second)
+}
+
+/// Measures rendering beside Helm: the program, and its engine as a library when there is Go to build it.
+fn render(folder: &Path, arguments: &[String]) -> Result<()> {
+    let mut helm = None;
+    let mut passed_on = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--helm" => helm = rest.next().cloned(),
+            "--rounds" => passed_on.extend([argument.clone(), rest.next().cloned().unwrap_or_default()]),
+            name if !name.starts_with('-') => passed_on.push(name.to_owned()),
+            other => {
+                bail!("unknown flag `{other}`; usage: cargo xtask bench render [--helm PATH] [--rounds N] [CHART...]")
+            }
+        }
+    }
+    let helm = crate::oracle::helm(helm)?;
+    run::run(&mut run::cargo(&["build", "--quiet", "--locked", "--release", "-p", "cli"]))?;
+    run::run(&mut run::cargo(&["build", "--quiet", "--locked", "--release", "-p", "benches"]))?;
+    let programs = run::target().join("release");
+    let mut command = std::process::Command::new(programs.join("sluice-bench-render"));
+    command.arg("--sluice").arg(programs.join("sluice")).arg("--helm").arg(helm);
+    command.arg("--charts").arg(crate::oracle::charts()?);
+    if run::is_installed("go") {
+        std::fs::create_dir_all(folder)?;
+        let program = folder.join("helm-loop");
+        let mut go = std::process::Command::new("go");
+        go.args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&program).arg(".");
+        run::run(go.env("CGO_ENABLED", "0").current_dir(run::root().join("benches/peers/helm-loop")))?;
+        command.arg("--helm-loop").arg(program);
+    } else {
+        println!("Helm's engine as a library: skipped, there is no Go toolchain to build it");
+    }
+    run::run(command.args(passed_on))
 }
 
 fn on_real_cluster(folder: &Path, folders: &Folders, arguments: &[String], is_asked_for: bool) -> Result<()> {

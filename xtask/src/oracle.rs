@@ -2,6 +2,8 @@
 //!
 //! The comparing program is an example of the crate `manifest-render`.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::run;
@@ -26,20 +28,30 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
             other => bail!("unknown flag `{other}`; {USAGE}"),
         }
     }
-    let places = ["../shared/data/charts", "../../shared/data/charts"].map(|place| run::root().join(place));
-    let charts = places.iter().find(|place| place.is_dir()).unwrap_or(&places[0]);
-    if !charts.is_dir() {
-        bail!("{} is not there: the charts are not part of the project", charts.display());
-    }
+    let charts = charts()?;
     let mut command =
         run::cargo(&["run", "--quiet", "--locked", "-p", "manifest-render", "--example", "helm-oracle", "--"]);
     if !with_flips {
         return run::run(command.arg("charts").arg(charts));
     }
-    let helm = match helm {
-        Some(path) => path,
-        None if run::is_installed("helm") => "helm".to_owned(),
-        None => bail!("helm is neither on the path nor named by --helm"),
-    };
+    let helm = self::helm(helm)?;
     run::run(command.arg("flips").arg(charts).arg(helm).arg(run::target().join("helm-oracle")).args(names))
+}
+
+/// Where the charts are that are not part of the project.
+pub(crate) fn charts() -> Result<PathBuf> {
+    let places = ["../shared/data/charts", "../../shared/data/charts"].map(|place| run::root().join(place));
+    match places.iter().find(|place| place.is_dir()) {
+        Some(place) => Ok(place.clone()),
+        None => bail!("{} is not there: the charts are not part of the project", places[0].display()),
+    }
+}
+
+/// The real Helm: the one that is named, else the one on the path.
+pub(crate) fn helm(named: Option<String>) -> Result<String> {
+    match named {
+        Some(path) => Ok(path),
+        None if run::is_installed("helm") => Ok("helm".to_owned()),
+        None => bail!("helm is neither on the path nor named by --helm"),
+    }
 }

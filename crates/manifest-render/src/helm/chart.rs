@@ -11,6 +11,7 @@ use super::error::HelmError;
 use super::go_text::extension;
 use super::ignore::{IgnoreRules, Ignored};
 use super::metadata::{Dependency, Metadata};
+use super::parsed::ParsedSets;
 use super::values::read_values;
 use crate::budget::{Budget, Exhausted};
 use crate::files::{Entry, EntryKind, Files};
@@ -23,7 +24,8 @@ const CHART_DEPTH_MAX: u32 = 32;
 /// Folders inside folders.
 const FOLDER_DEPTH_MAX: u32 = 64;
 
-/// A chart with everything that rendering needs. It is read once and rendered as often as wanted.
+/// A chart with everything that rendering needs. It is read once and rendered as often as wanted: the first render parses
+/// its templates, later ones without a cluster to look things up in find them parsed.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
     /// What it says about itself.
@@ -40,6 +42,8 @@ pub struct Chart {
     pub dependencies: Vec<Chart>,
     /// What Helm would warn of while it loads the chart.
     pub warnings: Vec<String>,
+    /// Its parsed templates.
+    pub(crate) parsed: ParsedSets,
     has_metadata: bool,
 }
 

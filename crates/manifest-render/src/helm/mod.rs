@@ -43,6 +43,7 @@ mod messages;
 mod metadata;
 mod node;
 mod objects;
+mod parsed;
 mod pattern;
 mod release;
 mod render;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use go_template::{Entropy, Environment, Map, MissingKey, Str, Templates, Timestamp, Value};
 
 use super::chart::Chart;
@@ -15,6 +16,7 @@ use super::manifest::sort;
 use super::messages::{execute_message, parse_message};
 use super::node::Node;
 use super::objects::{CapabilitiesObject, FilesObject, VALUES, chart_object};
+use super::parsed::Origin;
 use super::release::{Manifests, Mode, Release};
 use super::schema;
 use crate::budget::{Budget, Exhausted};
@@ -90,7 +92,7 @@ pub(crate) struct Prepared<'c> {
 
 /// One template and what it sees.
 struct Source<'c> {
-    text: &'c [u8],
+    text: &'c Bytes,
     top: Map,
     base_path: String,
 }
@@ -186,15 +188,8 @@ impl Prepared<'_> {
         surroundings: Surroundings<'_>,
         budget: &Budget,
     ) -> Result<BTreeMap<String, Vec<u8>>, HelmError> {
-        let missing = if release.mode == Mode::Strict { MissingKey::Error } else { MissingKey::Zero };
-        let mut set =
-            Templates::new(SET_NAME, chart_functions(release.mode, surroundings.lookup)).with_missing_key(missing);
         let order = self.order();
-        for (name, source) in &order {
-            budget.check_deadline().map_err(|what| spent(name, what))?;
-            set.parse(*name, source.text)
-                .map_err(|error| HelmError::Template(parse_message(name, &error.to_string())))?;
-        }
+        let set = self.parse(&order, release.mode, surroundings.lookup, budget)?;
         let mut written = BTreeMap::new();
         let mut environment = Environment::new(surroundings.entropy);
         environment.now = surroundings.now;
@@ -210,6 +205,35 @@ impl Prepared<'_> {
             written.insert(name.to_owned(), without_no_value(&text));
         }
         Ok(written)
+    }
+
+    /// Parses the templates, or finds them parsed. Functions are bound when a template is parsed, so a set that looks
+    /// things up in a cluster is its release's alone.
+    fn parse(
+        &self,
+        order: &[(&str, &Source<'_>)],
+        mode: Mode,
+        lookup: Option<Arc<dyn Lookup>>,
+        budget: &Budget,
+    ) -> Result<Arc<Templates>, HelmError> {
+        let missing = if mode == Mode::Strict { MissingKey::Error } else { MissingKey::Zero };
+        let texts = || order.iter().map(|(name, source)| ((*name).to_owned(), source.text.clone())).collect();
+        let origin = lookup.is_none().then(|| Origin { is_lenient: mode == Mode::Lint, missing, texts: texts() });
+        let kept = &self.node.chart.parsed;
+        if let Some(set) = origin.as_ref().and_then(|origin| kept.get(origin)) {
+            return Ok(set);
+        }
+        let mut set = Templates::new(SET_NAME, chart_functions(mode, lookup)).with_missing_key(missing);
+        for (name, source) in order {
+            budget.check_deadline().map_err(|what| spent(name, what))?;
+            set.parse(*name, source.text.as_ref())
+                .map_err(|error| HelmError::Template(parse_message(name, &error.to_string())))?;
+        }
+        let set = Arc::new(set);
+        if let Some(origin) = origin {
+            kept.keep(origin, &set);
+        }
+        Ok(set)
     }
 
     /// The templates in the order in which they are parsed and executed: deep ones first, then by name, backwards.

@@ -392,6 +392,38 @@ fn a_chart_is_found_by_its_chart_yaml_and_renders_the_same_twice() {
 }
 
 #[test]
+fn a_chart_that_was_rendered_before_renders_as_if_it_were_the_first_time() {
+    let files = with_subcharts().with(
+        "c/templates/t.yaml",
+        "{{ tpl \"{{ define \\\"lib.x\\\" }}of tpl{{ end }}\" . }}t: {{ include \"lib.x\" . }}\n",
+    );
+    let budget = Budget::default();
+    let mut kept = Chart::load("c", &files, &budget).unwrap();
+    let once = |chart: &Chart, given: &str, mode: Mode| {
+        let release = Release { mode, ..release(&set(given)).unwrap() };
+        let mut entropy = CountingEntropy::default();
+        let surroundings = Surroundings::new(&mut entropy, Timestamp::default());
+        let printed = render_chart(chart, &release, surroundings, &budget)?.print(&Printing::default())?;
+        Ok::<_, manifest_render::helm::HelmError>(String::from_utf8_lossy(&printed).into_owned())
+    };
+    let fresh = || Chart::load("c", &files, &budget).unwrap();
+    for given in
+        ["a=1", "tags.t=false", "sub.enabled=false", "x.y=false", "a=1", "tags.t=true", "a=2", "sub.enabled=false"]
+    {
+        let (again, first) = (once(&kept, given, Mode::Render), once(&fresh(), given, Mode::Render));
+        assert_eq!(again.unwrap(), first.unwrap(), "{given}");
+    }
+    let text = kept.templates.iter_mut().find(|file| file.name == "templates/t.yaml").unwrap();
+    text.data = "t: {{ .Values.not.there }}\n".into();
+    assert!(once(&kept, "a=1", Mode::Strict).unwrap_err().to_string().contains("not"));
+    text_is(&once(&kept, "a=1,not.there=5", Mode::Strict).unwrap(), "t: 5");
+}
+
+fn text_is(printed: &str, line: &str) {
+    assert!(printed.lines().any(|have| have == line), "{printed}");
+}
+
+#[test]
 fn lint_finds_what_helm_finds_and_tells_where() {
     let files = MemoryFiles::new()
         .with("c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.2\nmaintainers: [{name: a, email: x}]\nfoo: 1\n")
