@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Render(Render),
     /// Tells what is wrong with a chart.
     Lint(Lint),
+    /// Shows what a delivery of a config, or of a path on disk, would change. Exit codes as kubectl diff: 0 nothing, 1
+    /// something, 2 it can't be told.
+    Diff(Diff),
     /// Prints the manifests of an installation, for kubectl apply --server-side -f -.
     Install(Install),
     /// Prints the CustomResourceDefinitions.
@@ -230,6 +233,41 @@ pub(crate) struct Lint {
     /// Leaves the chart's schema of values aside.
     #[arg(long)]
     pub(crate) skip_schema_validation: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Diff {
+    /// config/NAME, or a path on disk as sluice render takes it.
+    pub(crate) target: String,
+    /// Branch to deliver instead of the config's own.
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) branch: Option<String>,
+    /// Compares with what this branch says, instead of with the cluster.
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) base: Option<String>,
+    /// Name of the release, for a chart on disk.
+    #[arg(long, value_name = "NAME", default_value = "release-name")]
+    pub(crate) release_name: String,
+    /// Values for a path on disk.
+    #[command(flatten)]
+    pub(crate) values: ValueArgs,
+    /// Lines around each change.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) context_lines: u16,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: DiffForm,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffForm {
+    /// A unified diff for each object.
+    Text,
+    /// The changed fields of each object.
+    Json,
+    /// A comment for a review.
+    Markdown,
 }
 
 #[derive(Debug, ClapArgs)]

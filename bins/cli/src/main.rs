@@ -38,6 +38,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Sim(sim) => commands::sim::run(&sim).await,
         Command::Render(render) => commands::render::run(reach, &render),
         Command::Lint(lint) => commands::chart::lint(reach, &lint),
+        Command::Diff(diff) => commands::diff::run(reach, &diff).await,
         Command::Install(install) => commands::install::run(&install),
         Command::Crds(crds) => commands::install::definitions(&crds),
         Command::Get(get) => commands::get::run(reach, &get).await,

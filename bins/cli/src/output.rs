@@ -26,6 +26,18 @@ impl Failure {
         Self { code: 2, ..Self::new(message) }
     }
 
+    /// A comparison that found something: exit code 1, and nothing to be said of it.
+    pub(crate) fn differs() -> Self {
+        Self::new("")
+    }
+
+    /// Exit code 2 instead, where 1 has a meaning of its own.
+    #[must_use]
+    pub(crate) fn untold(mut self) -> Self {
+        self.code = 2;
+        self
+    }
+
     /// Waiting ended without the state: exit code 3.
     pub(crate) fn waited(message: impl Into<String>) -> Self {
         Self { code: 3, ..Self::new(message) }
@@ -58,7 +70,9 @@ impl From<std::io::Error> for Failure {
 
 /// Tells why and returns the exit code.
 pub(crate) fn fail(failure: &Failure) -> ExitCode {
-    talk(&format!("error: {}", failure.message));
+    if !failure.message.is_empty() {
+        talk(&format!("error: {}", failure.message));
+    }
     if let Some(hint) = &failure.hint {
         talk(&format!("\nhint: {hint}"));
     }

@@ -10,6 +10,8 @@ pub const OWNER: &str = "sluice.dev/owner";
 pub const COMMIT: &str = "sluice.dev/commit";
 /// Annotation: file and line of the object in the repository.
 pub const SOURCE: &str = "sluice.dev/source";
+/// Annotation: digest of what was applied last, so that server defaults in lists are not taken for drift.
+pub const APPLIED: &str = "sluice.dev/applied";
 /// Annotation: fields of the object that another engine drives; sync takes them from live.
 pub const CLAIMS: &str = "sluice.dev/claims";
 /// Annotation on a GitOpsConfig: any new value asks for an immediate fetch.

@@ -68,4 +68,4 @@ pub use prune::{
     KeepReason, PRUNE_ANNOTATION, PruneDecision, PrunePolicy, PruneScope, PruneVerdict, RenderOutcome, prune_plan,
 };
 pub use redact::Redactor;
-pub use text::{print_fields, print_unified};
+pub use text::{print_between, print_fields, print_unified};

@@ -88,6 +88,17 @@ pub fn print_unified(desired: &Object, live: Option<&Object>, comparison: &Compa
     format!("--- live {name}\n+++ desired {name}\n{}", unified::diff(&before, &after, context))
 }
 
+/// Prints a unified diff between two states of an object, as YAML with `context` lines around each change; `None` stands
+/// for no object. Empty when nothing differs. `names` are what the two sides are called.
+pub fn print_between(before: Option<&Object>, after: Option<&Object>, names: [&str; 2], context: usize) -> String {
+    let text = |object: Option<&Object>| object.map(|object| yaml(&shown(object))).unwrap_or_default();
+    let (old, new) = (text(before), text(after));
+    let Some(object) = after.or(before).filter(|_| old != new) else { return String::new() };
+    let [left, right] = names;
+    let name = object.id();
+    format!("--- {left} {name}\n+++ {right} {name}\n{}", unified::diff(&old, &new, context))
+}
+
 /// Prints a value as YAML for reading: block style, sorted keys, texts quoted when they could be read as something else.
 fn yaml(value: &Value) -> String {
     let mut text = String::new();

@@ -60,7 +60,7 @@ fn load(path: &Path, budget: &Budget) -> Result<Chart, Failure> {
 }
 
 /// All values that were given.
-fn given(args: &ValueArgs) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+pub(crate) fn given(args: &ValueArgs) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())));
     let mut given = GivenValues {
         json: args.set_json.clone(),

@@ -66,8 +66,8 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
         object = diff_engine::take_claimed(&object, live, &claims, FieldManager::Sync.name());
         keep_marks(&mut object, live);
         let applied = match diff_engine::applied_digest(&wish.object) {
-            Some(digest) if live.annotation(APPLIED) == Some(&digest) => Applied::Same,
-            Some(_) if live.annotation(APPLIED).is_some() => Applied::Other,
+            Some(digest) if live.annotation(names::APPLIED) == Some(&digest) => Applied::Same,
+            Some(_) if live.annotation(names::APPLIED).is_some() => Applied::Other,
             _ => Applied::Unknown,
         };
         is_repair = applied == Applied::Same;
@@ -81,12 +81,9 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     Prepared { object, comparison, is_repair }
 }
 
-/// Annotation: digest of what was applied last, so that server defaults in lists are not taken for drift.
-const APPLIED: &str = "sluice.dev/applied";
-
 /// Where nothing else differs, the commit that last changed the object keeps standing on it.
 fn keep_marks(object: &mut Object, live: &Object) {
-    for key in [names::COMMIT, names::SOURCE, APPLIED] {
+    for key in [names::COMMIT, names::SOURCE, names::APPLIED] {
         if let Some(value) = live.annotation(key) {
             object.set_annotation(key, value);
         }
@@ -100,7 +97,7 @@ fn stamp(snapshot: &Snapshot, wish: &Wish, object: &mut Object) {
     let place = if wish.line > 0 { format!("{}:{}", wish.file, wish.line) } else { wish.file.clone() };
     object.set_annotation(names::SOURCE, &place);
     if let Some(digest) = diff_engine::applied_digest(&wish.object) {
-        object.set_annotation(APPLIED, &digest);
+        object.set_annotation(names::APPLIED, &digest);
     }
 }
 

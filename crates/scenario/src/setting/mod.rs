@@ -21,8 +21,8 @@ pub use metrics::MetricsState;
 pub use operator::OperatorOptions;
 pub use overheard::{Asked, Overheard, OverheardService};
 pub use people::{
-    PeopleError, apply, apply_as, apply_documents, delete, delete_all, get, list, merge, parse_documents, wait_for,
-    wait_until_served,
+    PeopleError, apply, apply_as, apply_documents, delete, delete_all, get, is_namespaced, list, merge,
+    parse_documents, wait_for, wait_until_served,
 };
 pub use push_hook::{AnnounceError, PushHook};
 pub use trap::{Effect, Trap};

@@ -224,6 +224,18 @@ pub async fn wait_until_served(client: &kube::Client, definition: &Object, limit
     Ok(())
 }
 
+/// Whether objects of a kind live in namespaces; `None` when the cluster serves no such kind.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn is_namespaced(client: &kube::Client, api_version: &str, kind: &str) -> Result<Option<bool>, PeopleError> {
+    match resource_path(client, api_version, kind, "any").await {
+        Ok(path) => Ok(Some(path.contains("/namespaces/any/"))),
+        Err(PeopleError::UnknownKind(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Finds the path of a kind by asking the cluster.
 async fn resource_path(
     client: &kube::Client,
