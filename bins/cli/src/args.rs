@@ -85,6 +85,12 @@ pub(crate) enum Command {
     Pause(Target),
     /// Undoes pause.
     Unpause(Target),
+    /// Gives a Rollout new pods of the same version.
+    Restart(Restart),
+    /// Takes a Rollout back to an earlier revision. One that Git delivers is taken back in Git.
+    Undo(Undo),
+    /// Sets images of a Rollout: set image ROLLOUT CONTAINER=IMAGE... One that Git delivers is changed in Git.
+    Set(Set),
     /// Prints the completion script of a shell.
     Completion {
         /// The shell.
@@ -356,6 +362,46 @@ pub(crate) struct Wait {
     /// Longest wait, such as 5m.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restart {
+    /// KIND/NAME or NAME.
+    pub(crate) target: String,
+    /// How far from now, such as 10m.
+    #[arg(short = 'i', long = "in", value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) after: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Undo {
+    /// KIND/NAME or NAME.
+    pub(crate) target: String,
+    /// Revision to go back to; the one before the present one when not given.
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) to_revision: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Set {
+    /// What to set.
+    #[command(subcommand)]
+    pub(crate) what: SetWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SetWhat {
+    /// Sets images of containers.
+    Image(SetImage),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SetImage {
+    /// KIND/NAME or NAME.
+    pub(crate) target: String,
+    /// CONTAINER=IMAGE; * stands for every container.
+    #[arg(required = true, value_name = "CONTAINER=IMAGE")]
+    pub(crate) images: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

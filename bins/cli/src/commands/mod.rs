@@ -9,6 +9,7 @@ pub(crate) mod install;
 pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod render;
+pub(crate) mod revision;
 pub(crate) mod rollout;
 pub(crate) mod sim;
 pub(crate) mod tree;

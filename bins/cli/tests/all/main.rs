@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what is wrong by failing")]
 
 mod diff;
+mod revision;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,7 +32,7 @@ impl World {
         let server = cluster.clone();
         tokio::spawn(async move { server.serve(listener).await });
         let world = Self { folder, cluster, kubeconfig };
-        for definition in api::crd::own("sluice.dev") {
+        for definition in api::crd::own("sluice.dev").into_iter().chain(api::crd::argo()) {
             world.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition.to_json());
         }
         world
@@ -43,6 +44,10 @@ impl World {
 
     fn create(&self, path: &str, object: &Value) {
         self.send(&Request::post(path, object));
+    }
+
+    fn get(&self, resource: &str, name: &str) -> Value {
+        self.cluster.with(|cluster| cluster.get(resource, "default", name).unwrap().json().clone())
     }
 
     fn send(&self, request: &Request) {
