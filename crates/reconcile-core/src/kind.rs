@@ -127,6 +127,27 @@ pub mod kinds {
     pub fn virtual_service() -> Kind {
         Kind::namespaced("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
     }
+    /// Every kind that divides traffic, in the versions that Argo Rollouts uses by default. Most clusters serve few of them.
+    pub fn traffic() -> Vec<Kind> {
+        let gateway = "gateway.networking.k8s.io";
+        let mesh = "appmesh.k8s.aws";
+        vec![
+            virtual_service(),
+            Kind::namespaced("networking.istio.io", "v1alpha3", "DestinationRule", "destinationrules"),
+            Kind::namespaced("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Kind::namespaced(gateway, "v1", "HTTPRoute", "httproutes"),
+            Kind::namespaced(gateway, "v1", "GRPCRoute", "grpcroutes"),
+            Kind::namespaced(gateway, "v1alpha2", "TCPRoute", "tcproutes"),
+            Kind::namespaced(gateway, "v1alpha2", "TLSRoute", "tlsroutes"),
+            Kind::namespaced("split.smi-spec.io", "v1alpha1", "TrafficSplit", "trafficsplits"),
+            Kind::namespaced("getambassador.io", "v2", "Mapping", "mappings"),
+            Kind::namespaced(mesh, "v1beta2", "VirtualService", "virtualservices"),
+            Kind::namespaced(mesh, "v1beta2", "VirtualRouter", "virtualrouters"),
+            Kind::namespaced(mesh, "v1beta2", "VirtualNode", "virtualnodes"),
+            Kind::namespaced("traefik.io", "v1alpha1", "TraefikService", "traefikservices"),
+            Kind::namespaced("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
+        ]
+    }
     /// Our GitOpsConfig, under the group that the installation chose.
     pub fn gitops_config(group: &str) -> Kind {
         Kind::namespaced(group, "v1", "GitOpsConfig", "gitopsconfigs")

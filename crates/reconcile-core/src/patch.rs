@@ -29,6 +29,26 @@ pub(crate) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Applies a merge patch.
+pub(crate) fn apply_merge(value: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        value.clone_from(patch);
+        return;
+    };
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    let Value::Object(map) = value else { return };
+    for (key, change) in fields {
+        match change {
+            Value::Null => {
+                map.remove(key);
+            }
+            change => apply_merge(map.entry(key.clone()).or_insert(Value::Null), change),
+        }
+    }
+}
+
 /// Returns compact JSON with sorted keys: equal values have equal texts whatever order their maps were built in.
 pub(crate) fn canonical(value: &Value) -> String {
     let mut text = String::new();
@@ -100,6 +120,9 @@ mod tests {
             &json!({"a": 1, "b": {"c": 1, "d": 3}, "f": [1]}),
         );
         assert_eq!(patch, Some(json!({"b": {"d": 3}, "e": null, "f": [1]})));
+        let mut value = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": 1});
+        apply_merge(&mut value, &patch.unwrap());
+        assert_eq!(value, json!({"a": 1, "b": {"c": 1, "d": 3}, "f": [1]}));
         assert_eq!(merge_patch(&json!({"a": 1}), &json!({"a": 1})), None);
     }
 

@@ -20,7 +20,8 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often a kind that the cluster doesn't serve is asked for: its definition may come later. Soon after a definition
 /// was written, and then ever more rarely.
 const ABSENT_RETRY_MIN: Duration = Duration::from_millis(250);
-const ABSENT_RETRY_MAX: Duration = Duration::from_secs(20);
+/// Most clusters serve few of the kinds that divide traffic, so an idle operator must ask for them rarely.
+const ABSENT_RETRY_MAX: Duration = Duration::from_secs(120);
 /// Largest event: an object of the largest size that etcd takes, with room.
 const LINE_BYTES_MAX: usize = 16 << 20;
 /// The server ends a watch after its time; this much later the connection is taken for dead.

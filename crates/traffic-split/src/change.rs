@@ -10,6 +10,8 @@ pub enum Action {
     Create(Object),
     /// Write it; it carries the uid and resourceVersion that the decision was made on.
     Update(Object),
+    /// Delete it, in the life that was looked at; only objects that were made for the owner of the split.
+    Delete(Object),
 }
 
 /// One object that is to be written.
@@ -27,22 +29,31 @@ pub struct Change {
 }
 
 impl Change {
-    /// The object as it is to be.
+    /// The object as it is to be; one that is to be deleted as it is.
     pub fn object(&self) -> &Object {
         match &self.action {
-            Action::Create(object) | Action::Update(object) => object,
+            Action::Create(object) | Action::Update(object) | Action::Delete(object) => object,
         }
     }
 
-    /// The object as it is to be, taken out.
+    /// The same, taken out.
     pub fn into_object(self) -> Object {
         match self.action {
-            Action::Create(object) | Action::Update(object) => object,
+            Action::Create(object) | Action::Update(object) | Action::Delete(object) => object,
         }
     }
 
     pub(crate) fn create(object: Object, summary: String) -> Self {
         Self { id: object.id(), action: Action::Create(object), patch: Vec::new(), summary }
+    }
+
+    pub(crate) fn delete(object: &Object, summary: String) -> Self {
+        Self { id: object.id(), action: Action::Delete(object.clone()), patch: Vec::new(), summary }
+    }
+
+    /// Whether it changes which pods a destination means, not where traffic goes.
+    pub fn selects_pods(&self) -> bool {
+        matches!(self.id.kind.as_str(), "DestinationRule" | "VirtualNode")
     }
 
     /// The change from `live` to `wanted`; nothing when they are equal.

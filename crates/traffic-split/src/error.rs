@@ -111,4 +111,22 @@ pub enum SplitError {
         /// Its name.
         name: String,
     },
+    /// An object that the Rollout would make is there and belongs to somebody else.
+    #[error("Rollout does not own {kind} `{name}`")]
+    NotOwned {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A version is not among the backends of an object.
+    #[error("{role} backend '{name}' not found in {object}")]
+    BackendNotFound {
+        /// The object and the list in it.
+        object: String,
+        /// Canary or stable.
+        role: &'static str,
+        /// The backend.
+        name: String,
+    },
 }

@@ -28,21 +28,37 @@
 //! assert_eq!(planned.claims[0].pointer, "/spec/http/0/route/0/weight");
 //! ```
 
+mod alb;
+mod ambassador;
+mod apisix;
+mod app_mesh;
+mod backends;
 mod change;
 mod error;
+mod gateway;
 mod istio;
 mod nginx;
+mod section;
 mod service;
+mod smi;
 mod split;
 mod target;
+mod traefik;
 
+pub use alb::AlbTarget;
+pub use ambassador::AmbassadorTarget;
+pub use apisix::ApisixTarget;
+pub use app_mesh::AppMeshTarget;
 pub use change::{Action, Change, Claim};
 pub use error::SplitError;
+pub use gateway::{GatewayTarget, RouteKind, RouteRef};
 pub use istio::{DestinationRuleRef, IstioTarget, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use nginx::NginxTarget;
 pub use service::select_pods;
+pub use smi::SmiTarget;
 pub use split::{Destination, HeaderMatch, HeaderRoute, MirrorRoute, RequestMatch, Split, StringMatch};
-pub use target::{Live, Observed, SplitPlan, Target, Verification, observe, plan, restore, verify};
+pub use target::{Live, Observed, SplitPlan, Target, Verification, managed_names, observe, plan, restore, verify};
+pub use traefik::TraefikTarget;
 
 /// The label that carries a pod template's hash.
 pub const POD_HASH_LABEL: &str = "rollouts-pod-template-hash";

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use object_model::{Object, ObjectId, OwnerReference};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::target::{Live, Observed, SplitPlan};
-use crate::{Change, Claim, Split, SplitError};
+use crate::backends::Shares;
+use crate::section::{is_owned, one_or_many, owner_references};
+use crate::target::{Live, Observed, SplitPlan, refuse_additional, refuse_routes};
+use crate::{Change, Split, SplitError};
 
 /// The longest name of an object.
 const NAME_MAX: usize = 253;
@@ -36,22 +38,7 @@ impl NginxTarget {
     /// When it names no stable Ingress, or one and several.
     pub fn parse(json: &Value, namespace: &str, owner: OwnerReference) -> Result<Self, SplitError> {
         let path = "trafficRouting.nginx";
-        let field = |problem: &str| SplitError::Field { field: path.to_owned(), problem: problem.to_owned() };
-        let one = json.get("stableIngress").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let many: Vec<String> = match json.get("stableIngresses").and_then(Value::as_array) {
-            None => Vec::new(),
-            Some(items) => items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect::<Option<_>>()
-                .ok_or_else(|| field("has a stableIngresses entry that is no string"))?,
-        };
-        let stable_ingresses = match (one, many.is_empty()) {
-            (Some(one), true) => vec![one.to_owned()],
-            (None, false) => many,
-            (Some(_), false) => return Err(field("must have one of stableIngress and stableIngresses")),
-            (None, true) => return Err(field("must have a stableIngress")),
-        };
+        let stable_ingresses = one_or_many(json, path, "stableIngress", "stableIngresses")?;
         let texts = |key: &str| -> BTreeMap<String, String> {
             let map = json.get(key).and_then(Value::as_object).into_iter().flatten();
             map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
@@ -89,22 +76,13 @@ impl NginxTarget {
 
 /// Plans every Ingress of one target; one that can't be planned does not hold up the others.
 pub(crate) fn plan(split: &Split, target: &NginxTarget, live: &Live, planned: &mut SplitPlan) {
-    for (is_there, feature) in [
-        (!split.header_routes.is_empty(), "header routes"),
-        (!split.mirror_routes.is_empty(), "mirror routes"),
-        (!split.additional.is_empty(), "additional destinations"),
-    ] {
-        if is_there {
-            planned.errors.push(SplitError::Unsupported { provider: "NGINX", feature });
-        }
-    }
+    refuse_routes("NGINX", split, planned);
+    refuse_additional("NGINX", split, planned);
     for name in &target.stable_ingresses {
         match change(split, target, name, live) {
             Ok(change) => planned.changes.extend(change),
             Err(error) => planned.errors.push(error),
         }
-        let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&target.weight_annotation()));
-        planned.claims.push(Claim { object: target.ingress(&target.canary_name(name)), pointer });
     }
 }
 
@@ -117,7 +95,7 @@ fn change(split: &Split, target: &NginxTarget, name: &str, live: &Live) -> Resul
         let summary = format!("Creating canary ingress `{canary_name}` with weight `{}`", split.weight);
         return Ok(Some(Change::create(wanted, summary)));
     };
-    if existing.controller().is_none_or(|controller| controller.uid != target.owner.uid) {
+    if !is_owned(existing, &target.owner) {
         return Err(SplitError::NotOurs { name: canary_name });
     }
     // Annotations that others have added stay.
@@ -136,11 +114,7 @@ fn change(split: &Split, target: &NginxTarget, name: &str, live: &Live) -> Resul
 
 fn canary_ingress(split: &Split, target: &NginxTarget, stable: &Object, name: &str) -> Result<Object, SplitError> {
     let mut object = Object::new("networking.k8s.io/v1", "Ingress", Some(&target.namespace), name);
-    let owner = json!({
-        "apiVersion": target.owner.api_version, "kind": target.owner.kind, "name": target.owner.name,
-        "uid": target.owner.uid, "controller": true, "blockOwnerDeletion": true,
-    });
-    object.set_at(&["metadata", "ownerReferences"], json!([owner]));
+    object.set_at(&["metadata", "ownerReferences"], owner_references(&target.owner));
     for (key, value) in annotations(split, target, stable) {
         object.set_annotation(&key, &value);
     }
@@ -195,14 +169,25 @@ fn swapped(split: &Split, rule: &Value) -> Option<Value> {
     found.then_some(rule)
 }
 
-/// Tells the weights of one target.
+/// A canary Ingress goes with its owner; it is deleted before, so that stable serves all at once.
+pub(crate) fn restore(target: &NginxTarget, live: &Live, planned: &mut SplitPlan) {
+    for name in &target.stable_ingresses {
+        let canary = target.canary_name(name);
+        if let Some(existing) = live.get(&target.ingress(&canary)).filter(|object| is_owned(object, &target.owner)) {
+            planned.changes.push(Change::delete(existing, format!("Deleting canary ingress `{canary}`")));
+        }
+    }
+}
+
+/// Tells the weights of one target; an Ingress that is not there sends nothing to the canary.
 pub(crate) fn observe(split: &Split, target: &NginxTarget, live: &Live) -> Vec<Observed> {
     let key = target.weight_annotation();
+    let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&key));
     let read = |stable: &String| {
         let object = target.ingress(&target.canary_name(stable));
-        let canary: u32 = live.get(&object)?.annotation(&key)?.parse().ok()?;
-        let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&key));
-        Some(Observed { object, pointer, canary, stable: split.total.saturating_sub(canary), other: 0 })
+        let weight = live.get(&object).and_then(|ingress| ingress.annotation(&key)?.parse().ok());
+        let canary: u32 = weight.unwrap_or(0);
+        Observed::new(object, &pointer, Shares { canary, stable: split.total.saturating_sub(canary), other: 0 })
     };
-    target.stable_ingresses.iter().filter_map(read).collect()
+    target.stable_ingresses.iter().map(read).collect()
 }

@@ -4,6 +4,7 @@ use object_model::{PodHash, Weight};
 use serde_json::{Map, Value};
 
 use crate::SplitError;
+use crate::section::field;
 
 /// Where traffic goes: a Service, a set of pods, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,10 +156,6 @@ pub struct MirrorRoute {
     pub matches: Vec<RequestMatch>,
     /// How many of a hundred requests are copied.
     pub percentage: u32,
-}
-
-fn field(path: &str, problem: &str) -> SplitError {
-    SplitError::Field { field: path.to_owned(), problem: problem.to_owned() }
 }
 
 fn name(json: &Value, step: &str) -> Result<String, SplitError> {

@@ -98,8 +98,8 @@ pub struct Canary {
     pub max_unavailable: IntOrPercent,
     /// `analysis`: background analysis.
     pub analysis: Option<AnalysisRef>,
-    /// `trafficRouting.istio` as written; `None` without traffic routing.
-    pub istio: Option<Value>,
+    /// `trafficRouting` as written; `None` when it names no provider.
+    pub routing: Option<Value>,
     /// `scaleDownDelaySeconds`, 30 s: how long an old ReplicaSet stays after traffic left it.
     pub scale_down_delay: Duration,
     /// `abortScaleDownDelaySeconds`, 30 s; `None` (written 0) keeps the canary.
@@ -167,7 +167,7 @@ impl Rollout {
 
     /// Whether traffic is shifted by a provider, not by counting pods.
     pub fn is_routed(&self) -> bool {
-        matches!(&self.strategy, Strategy::Canary(canary) if canary.istio.is_some())
+        matches!(&self.strategy, Strategy::Canary(canary) if canary.routing.is_some())
     }
 }
 
@@ -226,7 +226,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
             fields.problem(&format!("{at}.{unserved}"), "is not served yet");
         }
     }
-    let istio = read_routing(fields, canary);
+    let routing = read_routing(fields, canary);
     let text = |key: &str| canary.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let seconds = |key: &str| canary.get(key).and_then(Value::as_u64).unwrap_or(30);
     let size = |fields: &mut Fields<'_>, key: &str| match canary.get(key).filter(|value| !value.is_null()) {
@@ -245,7 +245,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
     }
     let canary_service = text("canaryService");
     let stable_service = text("stableService");
-    if istio.is_some() && (canary_service.is_none() || stable_service.is_none()) {
+    if routing.is_some() && (canary_service.is_none() || stable_service.is_none()) {
         fields.problem(
             &format!("{at}.stableService"),
             "Required value: canaryService and stableService are needed with traffic routing",
@@ -255,7 +255,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
         fields.problem(&format!("{at}.stableService"), "Invalid value: This rollout uses the same service for the stable and canary services, but two different services are required.");
     }
     Canary {
-        steps: read_steps(fields, canary.get("steps"), istio.is_some()),
+        steps: read_steps(fields, canary.get("steps"), routing.is_some()),
         raw_steps: canary.get("steps").cloned().unwrap_or(Value::Null),
         canary_service,
         stable_service,
@@ -265,7 +265,7 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
             .get("analysis")
             .filter(|value| !value.is_null())
             .map(|value| read_analysis(fields, "spec.strategy.canary.analysis", value)),
-        istio,
+        routing,
         scale_down_delay: Duration::from_secs(seconds("scaleDownDelaySeconds")),
         abort_scale_down_delay: Some(seconds("abortScaleDownDelaySeconds"))
             .filter(|seconds| *seconds > 0)
@@ -274,16 +274,15 @@ fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
 }
 
 fn read_routing(fields: &mut Fields<'_>, canary: &Value) -> Option<Value> {
-    let routing = canary.get("trafficRouting").and_then(Value::as_object)?;
-    for provider in routing.keys().filter(|provider| !matches!(provider.as_str(), "istio" | "managedRoutes")) {
-        fields.problem(&format!("spec.strategy.canary.trafficRouting.{provider}"), "is not served yet; istio is");
+    let routing = canary.get("trafficRouting")?;
+    let total = routing.get("maxTrafficWeight").filter(|value| !value.is_null());
+    if total.is_some_and(|total| total.as_u64() != Some(100)) {
+        fields.problem("spec.strategy.canary.trafficRouting.maxTrafficWeight", "is not served yet but as 100");
     }
-    let istio = routing.get("istio").filter(|value| !value.is_null())?;
-    if istio.get("destinationRule").is_some_and(|value| !value.is_null()) {
-        let field = "spec.strategy.canary.trafficRouting.istio.destinationRule";
-        fields.problem(field, "is not served yet; use canaryService and stableService as hosts");
-    }
-    Some(istio.clone())
+    let is_provider = |(name, section): (&String, &Value)| {
+        !section.is_null() && !matches!(name.as_str(), "managedRoutes" | "maxTrafficWeight")
+    };
+    routing.as_object()?.iter().any(is_provider).then(|| routing.clone())
 }
 
 fn read_steps(fields: &mut Fields<'_>, steps: Option<&Value>, routed: bool) -> Vec<CanaryStep> {
@@ -414,12 +413,12 @@ mod tests {
     #[test]
     fn what_can_not_be_honoured_is_said_by_name() {
         let (_, problems) = rollout(
-            json!({"canary": {"steps": [{"setWeight": 120}, {"experiment": {}}], "trafficRouting": {"alb": {}}}}),
+            json!({"canary": {"steps": [{"setWeight": 120}, {"experiment": {}}], "trafficRouting": {"maxTrafficWeight": 1000}}}),
         );
         assert_eq!(
             problems,
             [
-                "spec.strategy.canary.trafficRouting.alb: is not served yet; istio is",
+                "spec.strategy.canary.trafficRouting.maxTrafficWeight: is not served yet but as 100",
                 "spec.strategy.canary.steps[0].setWeight: Invalid value: 120: SetWeight needs to be between 0 and 100",
                 "spec.strategy.canary.steps[1]: the step `experiment` is not served yet; setWeight, pause, setCanaryScale and analysis are",
             ]

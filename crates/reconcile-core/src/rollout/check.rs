@@ -3,9 +3,10 @@
 use api::names;
 use object_model::Object;
 use serde_json::Value;
+use traffic_split::Observed;
 
 use super::snapshot::Snapshot;
-use crate::{Action, Plan, Violation};
+use crate::{Action, ObjectRef, Plan, Violation};
 
 /// Names what a plan would break.
 pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
@@ -16,14 +17,13 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
                 Action::Patch { target, patch, .. } if target.kind.kind == "ReplicaSet" => {
                     scale(snapshot, &target.name, patch)
                 }
-                Action::Patch { target, patch, .. } if target.kind.kind == "VirtualService" => weights(snapshot, patch),
                 Action::Patch { target, patch, .. } if target.kind.kind == "Service" => {
                     selector(snapshot, &target.name, patch)
                 }
-                Action::Delete { target, .. } => {
+                Action::Delete { target, .. } if !is_own_traffic(snapshot, target) => {
                     Some(("rollouts-delete-nothing", format!("{target} would be deleted")))
                 }
-                _ => None,
+                action => weights(snapshot, action),
             };
             if let Some((rule, message)) = broken {
                 violations.push(Violation { rule, message, stage: Some(stage) });
@@ -53,13 +53,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
         ));
     }
     let canary = hash_of(snapshot.canary_service.as_deref()) == Some(set.hash.as_str());
-    let weight = snapshot
-        .routing
-        .live
-        .values()
-        .filter_map(|route| heaviest(snapshot, route.json().get("spec")?))
-        .max()
-        .unwrap_or(0);
+    let weight = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
     if canary && !stable && weight > 0 && to == 0 {
         return Some((
             "traffic-leaves-before-pods",
@@ -69,39 +63,27 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     None
 }
 
-/// The largest weight of any destination that names the canary Service.
-fn heaviest(snapshot: &Snapshot, spec: &Value) -> Option<u64> {
-    let service = snapshot.canary()?.canary_service.as_deref()?;
-    let mut most = None;
-    let routes = spec.get("http").and_then(Value::as_array).into_iter().flatten();
-    for destination in routes.filter_map(|route| route.get("route")?.as_array()).flatten() {
-        let host = destination.pointer("/destination/host").and_then(Value::as_str).unwrap_or_default();
-        if host.split('.').next() == Some(service) {
-            most = most.max(Some(destination.get("weight").and_then(Value::as_u64).unwrap_or(100)));
-        }
-    }
-    most
+/// An object that divides traffic and was made for this Rollout.
+fn is_own_traffic(snapshot: &Snapshot, target: &ObjectRef) -> bool {
+    let object = snapshot.routing.live.get(&target.id());
+    object.and_then(Object::controller).is_some_and(|owner| owner.uid == snapshot.uid())
 }
 
 /// Weights are shares of 100, and only a version with ready pods gets more of them.
-fn weights(snapshot: &Snapshot, patch: &Value) -> Option<(&'static str, String)> {
-    let spec = patch.get("spec")?;
-    for route in spec.get("http").and_then(Value::as_array).into_iter().flatten() {
-        let destinations = route.get("route").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let given: Vec<u64> =
-            destinations.iter().filter_map(|destination| destination.get("weight")?.as_u64()).collect();
-        if given.len() > 1 && given.iter().sum::<u64>() != 100 {
-            return Some(("weights-sum-to-100", format!("the weights would be {given:?}")));
+fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String)> {
+    let after: Vec<_> = snapshot.routing.shares(snapshot, Some(action)).collect();
+    for seen in &after {
+        let sum = u64::from(seen.canary) + u64::from(seen.stable) + u64::from(seen.other);
+        let is_touched = snapshot.routing.writes(action, &seen.object);
+        if is_touched && sum != 100 && seen.canary + seen.stable > 0 {
+            let given = (seen.canary, seen.stable, seen.other);
+            return Some(("weights-sum-to-100", format!("the weights of {} would be {given:?}", seen.object)));
         }
     }
-    let to = heaviest(snapshot, spec)?;
-    let now = snapshot
-        .routing
-        .live
-        .values()
-        .filter_map(|route| heaviest(snapshot, route.json().get("spec")?))
-        .min()
-        .unwrap_or(0);
+    let highest = |shares: &[Observed]| shares.iter().map(|seen| seen.canary).max().unwrap_or(0);
+    let touched: Vec<_> = after.into_iter().filter(|seen| snapshot.routing.writes(action, &seen.object)).collect();
+    let to = highest(&touched);
+    let now = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).min().unwrap_or(0);
     if to <= now {
         return None;
     }

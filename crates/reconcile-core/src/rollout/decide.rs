@@ -30,6 +30,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     let mut plan = Plan::empty();
     if snapshot.rollout.is_deleting() {
         plan.wait(format!("Rollout {}", snapshot.rollout.name()), "it is being deleted");
+        plan.stage(route::release(snapshot));
         return plan;
     }
     if !snapshot.problems.is_empty() {

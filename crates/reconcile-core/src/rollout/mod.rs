@@ -8,6 +8,7 @@ mod pod_hash;
 mod progress;
 mod replicas;
 mod route;
+mod routing;
 mod runs;
 mod snapshot;
 mod status;
@@ -19,7 +20,8 @@ use object_model::Object;
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
 pub use pod_hash::pod_hash;
 pub use replicas::{RatioState, ratio_goal, ratio_next, routed_canary};
-pub use snapshot::{ReplicaSetView, Routing, RunView, Snapshot};
+pub use routing::Routing;
+pub use snapshot::{ReplicaSetView, RunView, Snapshot};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 
@@ -54,15 +56,16 @@ impl Domain for RolloutDomain {
     }
 
     fn watches(&self) -> Vec<Kind> {
-        vec![
+        let mut watched = vec![
             kinds::rollout(),
             kinds::replica_set(),
             kinds::service(),
-            kinds::virtual_service(),
             kinds::analysis_template(),
             kinds::cluster_analysis_template(),
             kinds::analysis_run(),
-        ]
+        ];
+        watched.extend(kinds::traffic());
+        watched
     }
 
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {
@@ -75,14 +78,14 @@ impl Domain for RolloutDomain {
             _ => view
                 .list(&kinds::rollout(), "")
                 .iter()
-                .filter(|rollout| names(rollout, object))
+                .filter(|rollout| names(rollout, object) || routing::concerns(rollout, object))
                 .map(|rollout| Key::of(rollout))
                 .collect(),
         }
     }
 }
 
-/// Whether a Rollout's strategy names this Service, VirtualService or template.
+/// Whether a Rollout's strategy names this Service, traffic object or template.
 fn names(rollout: &Arc<Object>, object: &Object) -> bool {
     let strategy = rollout.pointer("/spec/strategy").unwrap_or(&serde_json::Value::Null);
     mentions(strategy, object.name(), 0)

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use api::names;
 use object_model::{Object, ObjectId, Weight};
 use serde_json::Value;
-use traffic_split::{Destination, Split};
+use traffic_split::{Change, SplitPlan};
 
 use super::act;
+use super::routing::{kind_of, split};
 use super::snapshot::Snapshot;
 use crate::patch::merge_patch;
-use crate::{Act, Action, ObjectRef, Precondition, kinds};
+use crate::{Act, Action, ObjectRef, Precondition, Propagation};
 
 /// What the traffic objects say now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,23 +46,17 @@ impl Observed {
     }
 }
 
-fn split(snapshot: &Snapshot, weight: Weight) -> Split {
-    let canary = snapshot.canary();
-    let service = |name: Option<&String>| Destination::service(name.map(String::as_str).unwrap_or_default());
-    let canary_service = service(canary.and_then(|canary| canary.canary_service.as_ref()));
-    let stable_service = service(canary.and_then(|canary| canary.stable_service.as_ref()));
-    Split::new(canary_service, stable_service, weight)
-}
-
 /// Reads the canary weight from all traffic objects.
 pub(super) fn observe(snapshot: &Snapshot) -> Observed {
     let routing = &snapshot.routing;
-    let wanted = split(snapshot, Weight::ZERO);
-    let seen = traffic_split::observe(&wanted, &routing.targets, &routing.live);
-    let weights: Vec<Weight> =
-        seen.iter().map(|route| Weight::new(i64::from(route.canary)).unwrap_or(Weight::FULL)).collect();
+    let seen = routing.shares(snapshot, None);
+    let weights: Vec<Weight> = seen.map(|route| Weight::new(i64::from(route.canary)).unwrap_or(Weight::FULL)).collect();
     let highest = weights.iter().copied().max().unwrap_or(Weight::ZERO);
-    if let Some(error) = traffic_split::plan(&wanted, &routing.targets, &routing.live).errors.first() {
+    if let Some(kind) = routing.absent.first() {
+        return Observed::Unusable { why: format!("the cluster serves no {kind}"), highest };
+    }
+    let planned = traffic_split::plan(&split(snapshot, Weight::ZERO), &routing.targets, &routing.live);
+    if let Some(error) = planned.errors.first() {
         return Observed::Unusable { why: error.to_string(), highest };
     }
     if weights.iter().all(|weight| *weight == highest) {
@@ -72,25 +67,62 @@ pub(super) fn observe(snapshot: &Snapshot) -> Observed {
 }
 
 /// The writes that bring every traffic object to `weight` and publish the claim on what they set (DESIGN §6).
+///
+/// Objects that select pods are written first and alone, so that no weight moves to a selection that is not there yet;
+/// but an abort waits for nothing.
 pub(super) fn shift(snapshot: &Snapshot, weight: Weight) -> Vec<Act> {
     let raises = weight > observe(snapshot).highest();
     let routing = &snapshot.routing;
-    let planned = traffic_split::plan(&split(snapshot, weight), &routing.targets, &routing.live);
+    let mut planned = traffic_split::plan(&split(snapshot, weight), &routing.targets, &routing.live);
+    if !snapshot.status.abort && planned.changes.iter().any(Change::selects_pods) {
+        planned.changes.retain(Change::selects_pods);
+        planned.claims.retain(|claim| planned.changes.iter().any(|change| change.id == claim.object));
+    }
+    writes(snapshot, planned, raises)
+}
+
+/// The writes that leave the traffic objects behind when their Rollout goes away.
+pub(super) fn release(snapshot: &Snapshot) -> Vec<Act> {
+    let routing = &snapshot.routing;
+    let mut planned = traffic_split::restore(&split(snapshot, Weight::ZERO), &routing.targets, &routing.live);
+    for change in &mut planned.changes {
+        if let traffic_split::Action::Update(object) = &mut change.action {
+            unclaim(object, snapshot);
+        }
+    }
+    let gone: Vec<ObjectId> = planned.changes.iter().map(|change| change.id.clone()).collect();
+    let mut acts = writes(snapshot, planned, false);
+    for live in routing.live.iter().filter(|(id, _)| !gone.contains(id)).map(|(_, live)| live) {
+        let mut object = live.clone();
+        unclaim(&mut object, snapshot);
+        acts.extend(update(live, object));
+    }
+    acts
+}
+
+fn writes(snapshot: &Snapshot, planned: SplitPlan, raises: bool) -> Vec<Act> {
     let mut claims: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     for claim in planned.claims {
         claims.entry(claim.object).or_default().push(claim.pointer);
     }
-    let changes = planned.changes.into_iter().map(|change| (change.id.clone(), change.into_object()));
-    let wanted: BTreeMap<ObjectId, Object> = changes.collect();
+    let mut wanted: BTreeMap<ObjectId, Object> = BTreeMap::new();
     let mut acts = Vec::new();
-    for (id, live) in &routing.live {
+    for change in planned.changes {
+        match change.action {
+            traffic_split::Action::Create(object) => acts.extend(create(object, raises)),
+            traffic_split::Action::Delete(object) => acts.extend(delete(&object)),
+            traffic_split::Action::Update(object) => {
+                wanted.insert(change.id, object);
+            }
+        }
+    }
+    for (id, live) in &snapshot.routing.live {
         let mut object = wanted.get(id).unwrap_or(live).clone();
         if let Some(text) = claims.get(id).and_then(|pointers| act::claims_at(live, snapshot, pointers)) {
             object.set_annotation(names::CLAIMS, &text);
         }
-        let Some(patch) = merge_patch(&live.to_json(), &object.into_json()) else { continue };
-        let shifts = patch.get("spec").is_some();
-        let act = Act::new(write(live, patch));
+        let shifts = wanted.contains_key(id);
+        let Some(act) = update(live, object) else { continue };
         acts.push(match (shifts, raises) {
             (true, true) => act.destructive(),
             (true, false) => act.shedding(),
@@ -100,12 +132,39 @@ pub(super) fn shift(snapshot: &Snapshot, weight: Weight) -> Vec<Act> {
     acts
 }
 
-fn write(live: &Object, patch: Value) -> Action {
-    Action::Patch {
-        target: ObjectRef::of(&kinds::virtual_service(), live),
-        patch,
-        precondition: Precondition::exact(live),
+fn update(live: &Object, wanted: Object) -> Option<Act> {
+    let patch = merge_patch(&live.to_json(), &wanted.into_json())?;
+    let target = ObjectRef::of(&kind_of(&live.id())?, live);
+    Some(Act::new(Action::Patch { target, patch, precondition: Precondition::exact(live) }))
+}
+
+/// Takes this Rollout's claims off an object; those of others stay.
+fn unclaim(object: &mut Object, snapshot: &Snapshot) {
+    if object.annotation(names::CLAIMS).is_none() {
+        return;
     }
+    match act::claims_at(object, snapshot, &[]) {
+        Some(text) => object.set_annotation(names::CLAIMS, &text),
+        None => {
+            if let Some(Value::Object(annotations)) =
+                object.json_mut().get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
+            {
+                annotations.remove(names::CLAIMS);
+            }
+        }
+    }
+}
+
+fn create(object: Object, raises: bool) -> Option<Act> {
+    let act = Act::new(Action::Create { kind: kind_of(&object.id())?, object: Box::new(object) });
+    Some(if raises { act.destructive() } else { act })
+}
+
+/// Only objects without weight are deleted, or those of a Rollout that goes away: both only shed.
+fn delete(object: &Object) -> Option<Act> {
+    let target = ObjectRef::of(&kind_of(&object.id())?, object);
+    let precondition = Precondition::exact(object);
+    Some(Act::new(Action::Delete { target, precondition, propagation: Propagation::Background }).shedding())
 }
 
 /// The writes that publish the claims at the weights that are there, before anything is shifted: sync must know first.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use api::argo::{AnalysisRef, Canary, Rollout, RolloutStatus};
 use api::{Problem, names};
-use object_model::{Object, ObjectId, PodHash, RolloutRevision, Timestamp, Uid, parse_time};
+use object_model::{Object, PodHash, RolloutRevision, Timestamp, Uid, parse_time};
 use serde_json::Value;
-use traffic_split::{IstioTarget, Target};
 
 use super::model::{self, Step, StepKind};
 use super::pod_hash::pod_hash;
+use super::routing::Routing;
 use crate::{Key, View, kinds};
 
 /// One ReplicaSet of a Rollout.
@@ -85,15 +85,6 @@ impl RunView {
     }
 }
 
-/// The traffic objects that carry the split.
-#[derive(Debug, Clone, Default)]
-pub struct Routing {
-    /// The providers and what they set.
-    pub targets: Vec<Target>,
-    /// The objects of the targets that exist.
-    pub live: BTreeMap<ObjectId, Object>,
-}
-
 /// Everything that a rollout decision reads.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -151,7 +142,7 @@ impl Snapshot {
             now: view.now(),
             canary_service: service(canary.and_then(|canary| canary.canary_service.as_ref())),
             stable_service: service(canary.and_then(|canary| canary.stable_service.as_ref())),
-            routing: canary.map(|canary| routing(view, key, canary, &mut problems)).unwrap_or_default(),
+            routing: canary.map(|canary| Routing::observe(view, &rollout, canary, &mut problems)).unwrap_or_default(),
             templates: canary.map(|canary| templates(view, key, canary, &steps)).unwrap_or_default(),
             runs: runs.map(|run| (run.object.name().to_owned(), run)).collect(),
             step_hash: model::step_hash(canary.map_or(&Value::Null, |canary| &canary.raw_steps)),
@@ -209,22 +200,6 @@ fn replica_sets(view: &dyn View, uid: &Uid) -> Vec<ReplicaSetView> {
     let mut sets: Vec<_> = owned.filter_map(ReplicaSetView::of).collect();
     sets.sort_by(|a, b| a.revision.cmp(&b.revision).then_with(|| a.name().cmp(b.name())));
     sets
-}
-
-fn routing(view: &dyn View, key: &Key, canary: &Canary, problems: &mut Vec<Problem>) -> Routing {
-    let Some(istio) = &canary.istio else { return Routing::default() };
-    let target = match IstioTarget::parse(istio, &key.namespace, &key.name) {
-        Ok(target) => Target::Istio(target),
-        Err(error) => {
-            problems.push(Problem::new("spec.strategy.canary.trafficRouting.istio", error.to_string()));
-            return Routing::default();
-        }
-    };
-    let find = |id: ObjectId| {
-        let object = view.get(&kinds::virtual_service(), id.namespace.as_deref().unwrap_or_default(), &id.name)?;
-        Some((id, (*object).clone()))
-    };
-    Routing { live: target.objects().into_iter().filter_map(find).collect(), targets: vec![target] }
 }
 
 fn templates(view: &dyn View, key: &Key, canary: &Canary, steps: &[Step]) -> BTreeMap<(String, bool), Arc<Object>> {

@@ -108,6 +108,15 @@ impl<D: Domain> Play<D> {
                     self.log.push(format!("ask {}", slot.name));
                     self.view.asked.insert(slot.clone());
                 }
+                Action::Delete { target, precondition, .. } => {
+                    assert_eq!(precondition.uid, self.get(&target.kind, &target.name).uid(), "a delete names the life");
+                    self.log.push(format!("delete {} {}", target.kind.kind, target.name));
+                    let id = (target.kind.clone(), target.namespace.clone().unwrap_or_default(), target.name.clone());
+                    self.view.objects.remove(&id);
+                }
+                Action::Forget { slot } => {
+                    self.view.answers.remove(slot);
+                }
                 other => panic!("not played here: {other:?}"),
             }
         }
@@ -123,7 +132,7 @@ impl<D: Domain> Play<D> {
     }
 
     /// ReplicaSets have the pods that they ask for, available unless their image is broken.
-    fn controllers(&mut self) {
+    pub(crate) fn controllers(&mut self) {
         for set in self.view.list(&kinds::replica_set(), "") {
             let count = set.int_at("/spec/replicas").unwrap_or(1);
             let image =
@@ -136,6 +145,13 @@ impl<D: Domain> Play<D> {
                 self.put(&kinds::replica_set(), object.into_json());
             }
         }
+    }
+
+    /// One plan, carried out.
+    pub(crate) fn step(&mut self) -> Plan {
+        let plan = self.plan();
+        self.act(&plan);
+        plan
     }
 
     pub(crate) fn take_log(&mut self) -> String {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::play::Play;
 
-fn rollout(canary: Value) -> Value {
+pub(crate) fn rollout(canary: Value) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
         "metadata": {"name": "web", "namespace": "qa"},
@@ -22,7 +22,7 @@ fn rollout(canary: Value) -> Value {
     })
 }
 
-fn service(name: &str) -> Value {
+pub(crate) fn service(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "qa"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}})
 }
 
@@ -50,13 +50,13 @@ fn routed() -> Play<RolloutDomain> {
     play
 }
 
-fn set_image(play: &mut Play<RolloutDomain>, image: &str) {
+pub(crate) fn set_image(play: &mut Play<RolloutDomain>, image: &str) {
     play.change(&kinds::rollout(), "web", |rollout| {
         rollout.set_at(&["spec", "template", "spec", "containers"], json!([{"name": "web", "image": image}]));
     });
 }
 
-fn phase(play: &Play<RolloutDomain>) -> String {
+pub(crate) fn phase(play: &Play<RolloutDomain>) -> String {
     let rollout = play.get(&kinds::rollout(), "web");
     let text = |pointer| rollout.str_at(pointer).unwrap_or_default().to_owned();
     format!(

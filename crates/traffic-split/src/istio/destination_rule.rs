@@ -3,8 +3,9 @@
 use object_model::{Object, PodHash};
 use serde_json::{Map, Value, json};
 
-use super::{DestinationRuleRef, field};
+use super::DestinationRuleRef;
 use crate::change::escaped;
+use crate::section::field;
 use crate::target::{Live, SplitPlan};
 use crate::{Change, Claim, MANAGED_BY_ANNOTATION, POD_HASH_LABEL, Split, SplitError};
 

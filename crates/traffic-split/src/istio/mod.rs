@@ -7,6 +7,7 @@ mod virtual_service;
 use object_model::ObjectId;
 use serde_json::Value;
 
+use crate::section::{field, list, text, texts};
 use crate::target::{Live, Observed, SplitPlan};
 use crate::{Split, SplitError};
 
@@ -113,28 +114,6 @@ impl DestinationRuleRef {
     pub(crate) fn id(&self) -> ObjectId {
         ObjectId::new(GROUP, "DestinationRule", Some(&self.namespace), &self.name)
     }
-}
-
-fn field(path: &str, problem: &str) -> SplitError {
-    SplitError::Field { field: path.to_owned(), problem: problem.to_owned() }
-}
-
-fn text(json: &Value, path: &str, key: &str) -> Result<String, SplitError> {
-    let found = json.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    found.map(str::to_owned).ok_or_else(|| field(&format!("{path}.{key}"), "is missing"))
-}
-
-fn list<'a>(json: &'a Value, path: &str, key: &str) -> Result<&'a [Value], SplitError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(field(&format!("{path}.{key}"), "must be a list")),
-    }
-}
-
-fn texts(json: &Value, path: &str, key: &str) -> Result<Vec<String>, SplitError> {
-    let items = list(json, path, key)?.iter().map(|item| item.as_str().map(str::to_owned));
-    items.collect::<Option<_>>().ok_or_else(|| field(&format!("{path}.{key}"), "must be a list of strings"))
 }
 
 fn port(json: &Value, path: &str) -> Result<i64, SplitError> {

@@ -4,7 +4,8 @@ use object_model::Object;
 use serde_json::{Map, Value, json};
 
 use super::routes::{Role, Roles, http_places, route_name, tcp_places, tls_places, weight};
-use super::{IstioTarget, VirtualServiceRef, field};
+use super::{IstioTarget, VirtualServiceRef};
+use crate::section::field;
 use crate::target::{Live, Observed, SplitPlan};
 use crate::{Change, Claim, HeaderRoute, MirrorRoute, Split, SplitError};
 

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use object_model::{Object, Weight};
 use serde_json::{Value, json};
 use traffic_split::{
-    Destination, HeaderRoute, IstioTarget, Live, MANAGED_BY_ANNOTATION, MirrorRoute, Split, SplitPlan, Target,
+    Action, Destination, HeaderRoute, IstioTarget, Live, MANAGED_BY_ANNOTATION, MirrorRoute, Split, SplitPlan, Target,
     Verification, observe, plan, restore, verify,
 };
 
@@ -49,7 +49,10 @@ fn simple() -> [Target; 1] {
 pub(crate) fn after(planned: &SplitPlan, live: &Live) -> Live {
     let mut next: Live = live.clone();
     for change in &planned.changes {
-        next.insert(change.id.clone(), change.object().clone());
+        match &change.action {
+            Action::Delete(_) => next.remove(&change.id),
+            Action::Create(object) | Action::Update(object) => next.insert(change.id.clone(), object.clone()),
+        };
     }
     next
 }

@@ -1,0 +1,169 @@
+//! The traffic objects of a Rollout: which providers its spec names, what of them is live, and what they give the canary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::Problem;
+use api::argo::Canary;
+use api::names;
+use object_model::{Object, ObjectId, OwnerReference, PodHash, Uid, Weight};
+use traffic_split::{Destination, HeaderRoute, Live, MirrorRoute, Observed, Split, Target, managed_names};
+
+use super::snapshot::Snapshot;
+use crate::patch::apply_merge;
+use crate::{Action, Kind, View, kinds};
+
+/// How often objects may name further objects: a VirtualService names a VirtualRouter, and that is all.
+const ROUNDS_MAX: usize = 3;
+
+/// The traffic objects that carry the split.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// The providers and what they set.
+    pub targets: Vec<Target>,
+    /// The objects of the targets that exist.
+    pub live: BTreeMap<ObjectId, Object>,
+    /// Kinds that a target would make objects of and that the cluster does not serve.
+    pub absent: Vec<String>,
+    /// Names kept for header and mirror routes, first match first.
+    pub managed_routes: Vec<String>,
+    /// The header routes that the steps up to the present one ask for.
+    pub header_routes: Vec<HeaderRoute>,
+    /// The mirror routes that they ask for.
+    pub mirror_routes: Vec<MirrorRoute>,
+    /// Experiments with shares of their own.
+    pub additional: Vec<(Destination, Weight)>,
+}
+
+impl Routing {
+    /// Reads the targets of a Rollout and what of their objects is there. Mistakes make the spec invalid.
+    pub(super) fn observe(view: &dyn View, rollout: &Object, canary: &Canary, problems: &mut Vec<Problem>) -> Self {
+        let Some(section) = &canary.routing else { return Self::default() };
+        let namespace = rollout.namespace().unwrap_or_default();
+        let owner = OwnerReference {
+            api_version: rollout.api_version().to_owned(),
+            kind: rollout.kind().to_owned(),
+            name: rollout.name().to_owned(),
+            uid: rollout.uid().unwrap_or_else(|| Uid::new("")),
+            controller: true,
+            block_owner_deletion: true,
+        };
+        let (targets, errors) = Target::parse_all(section, namespace, &owner);
+        problems.extend(errors.iter().map(|error| Problem::new("spec.strategy.canary", error.to_string())));
+        let live = live_objects(view, &targets);
+        let made = kinds::traffic().into_iter().filter(|kind| kind.kind == "TrafficSplit");
+        let is_missing = |kind: &Kind| {
+            let wanted = targets.iter().flat_map(|target| target.objects(&live)).filter(|id| id.kind == kind.kind);
+            wanted.into_iter().any(|id| !live.contains_key(&id))
+                && view.resolve(&kind.api_version(), &kind.kind).is_none()
+        };
+        let absent = made.filter(is_missing).map(|kind| format!("{} {}", kind.api_version(), kind.kind)).collect();
+        Self { targets, live, absent, managed_routes: managed_names(section), ..Self::default() }
+    }
+
+    /// What every route gives the canary, as it is or as it would be after an action.
+    pub(super) fn shares(&self, snapshot: &Snapshot, action: Option<&Action>) -> impl Iterator<Item = Observed> {
+        let split = split(snapshot, Weight::ZERO);
+        let seen = match action.and_then(|action| self.after(action)) {
+            Some(live) => traffic_split::observe(&split, &self.targets, &live),
+            None => traffic_split::observe(&split, &self.targets, &self.live),
+        };
+        seen.into_iter()
+    }
+
+    /// Whether an action writes this traffic object.
+    pub(super) fn writes(&self, action: &Action, object: &ObjectId) -> bool {
+        match action {
+            Action::Create { object: made, .. } => made.id() == *object,
+            Action::Patch { target, .. } => target.id() == *object,
+            _ => false,
+        }
+    }
+
+    fn after(&self, action: &Action) -> Option<Live> {
+        let mut live = self.live.clone();
+        match action {
+            Action::Create { object, .. } => {
+                live.insert(object.id(), (**object).clone());
+            }
+            Action::Patch { target, patch, .. } => {
+                let mut json = live.get(&target.id())?.to_json();
+                apply_merge(&mut json, patch);
+                live.insert(target.id(), Object::parse(json).ok()?);
+            }
+            _ => return None,
+        }
+        Some(live)
+    }
+}
+
+/// The split that is wanted at a canary weight. The versions are those that the Services select now: whatever selects
+/// pods by itself follows the Services, which are switched only when that is safe.
+pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
+    let canary = snapshot.canary();
+    let place = |name: Option<&String>, service: Option<&Object>| {
+        let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
+        let hash = service.and_then(|service| service.str_at(&pointer)).map(PodHash::new);
+        Destination { service: name.cloned().unwrap_or_default(), pod_hash: hash }
+    };
+    let canary_name = canary.and_then(|canary| canary.canary_service.as_ref());
+    let stable_name = canary.and_then(|canary| canary.stable_service.as_ref());
+    let routing = &snapshot.routing;
+    Split {
+        additional: routing.additional.clone(),
+        header_routes: routing.header_routes.clone(),
+        mirror_routes: routing.mirror_routes.clone(),
+        managed_routes: routing.managed_routes.clone(),
+        ..Split::new(
+            place(canary_name, snapshot.canary_service.as_deref()),
+            place(stable_name, snapshot.stable_service.as_deref()),
+            weight,
+        )
+    }
+}
+
+/// The kind of a traffic object, in the version that is watched.
+pub(super) fn kind_of(id: &ObjectId) -> Option<Kind> {
+    kinds::traffic().into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind)
+}
+
+fn live_objects(view: &dyn View, targets: &[Target]) -> Live {
+    let mut live = Live::new();
+    for (group, kind, namespace) in targets.iter().flat_map(Target::lists) {
+        let Some(kind) = kind_of(&ObjectId::new(&group, &kind, None, "")) else { continue };
+        live.extend(view.list(&kind, &namespace).into_iter().map(|object| (object.id(), (*object).clone())));
+    }
+    let mut asked = BTreeSet::new();
+    for _ in 0..ROUNDS_MAX {
+        let named = targets.iter().flat_map(|target| target.objects(&live));
+        let new: Vec<ObjectId> = named.filter(|id| asked.insert(id.clone())).collect();
+        if new.is_empty() {
+            break;
+        }
+        for id in new {
+            let Some(kind) = kind_of(&id) else { continue };
+            if let Some(object) = view.get(&kind, id.namespace.as_deref().unwrap_or_default(), &id.name) {
+                live.insert(id, (*object).clone());
+            }
+        }
+    }
+    live
+}
+
+/// Whether a traffic object matters to a Rollout that does not name it: it was made for it, is named by another object,
+/// or may be selected by its labels.
+pub(super) fn concerns(rollout: &Object, object: &Object) -> bool {
+    if object.controller().is_some_and(|owner| Some(owner.uid) == rollout.uid()) {
+        return true;
+    }
+    let Some(routing) = rollout.pointer("/spec/strategy/canary/trafficRouting") else { return false };
+    let same_namespace = rollout.namespace() == object.namespace();
+    let is_set = |pointer: &str| routing.pointer(pointer).is_some_and(|value| !value.is_null());
+    match object.kind() {
+        "VirtualRouter" => same_namespace && is_set("/appMesh"),
+        kind @ ("HTTPRoute" | "GRPCRoute" | "TCPRoute" | "TLSRoute") => {
+            let key = format!("{}Route", kind.trim_end_matches("Route").to_lowercase());
+            is_set(&format!("/plugins/argoproj-labs~1gatewayAPI/{key}Selector"))
+        }
+        _ => false,
+    }
+}
