@@ -1,5 +1,5 @@
 //! The command as a process, on an embedded cluster behind a port.
-#![expect(clippy::unwrap_used, reason = "tests say what is wrong by failing")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what is wrong by failing")]
 
 mod diff;
 mod revision;
