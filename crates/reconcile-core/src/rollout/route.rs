@@ -7,8 +7,8 @@ use object_model::{Object, ObjectId, Weight};
 use serde_json::Value;
 use traffic_split::{Destination, Split};
 
-use super::act;
 use super::snapshot::Snapshot;
+use super::{act, managed_routes};
 use crate::patch::merge_patch;
 use crate::{Act, Action, ObjectRef, Precondition, kinds};
 
@@ -50,7 +50,10 @@ fn split(snapshot: &Snapshot, weight: Weight) -> Split {
     let service = |name: Option<&String>| Destination::service(name.map(String::as_str).unwrap_or_default());
     let canary_service = service(canary.and_then(|canary| canary.canary_service.as_ref()));
     let stable_service = service(canary.and_then(|canary| canary.stable_service.as_ref()));
-    Split::new(canary_service, stable_service, weight)
+    let mut split = Split::new(canary_service, stable_service, weight);
+    split.managed_routes = canary.map(|canary| canary.managed_routes.clone()).unwrap_or_default();
+    (split.header_routes, split.mirror_routes) = managed_routes::wanted(snapshot);
+    split
 }
 
 /// Reads the canary weight from all traffic objects.
