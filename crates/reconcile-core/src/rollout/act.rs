@@ -137,7 +137,7 @@ pub(super) fn restamp_revision(snapshot: &Snapshot, new: &ReplicaSetView, plan: 
         // The age of a template is the first revision that it had.
         let earlier = new.object.annotation(names::REVISION_HISTORY).filter(|text| !text.is_empty());
         let history = earlier.map(|text| format!("{text},{}", new.revision)).unwrap_or(new.revision.to_string());
-        annotations[names::REVISION_HISTORY] = history.into();
+        set(&mut annotations, &[names::REVISION_HISTORY], history.into());
     }
     let patch = json!({"metadata": {"annotations": annotations}});
     plan.stage(vec![patch_set(new, patch)]);
