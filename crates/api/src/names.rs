@@ -30,3 +30,9 @@ pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 pub const MANAGED_BY_ROLLOUTS: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// Label that says which controller instance owns a Rollout (Argo Rollouts).
 pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// Annotation of a ReplicaSet's earlier revisions, comma-separated (Argo Rollouts).
+pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
+/// Annotation of the labels and annotations that were put into a ReplicaSet's template for a while (Argo Rollouts).
+pub const EPHEMERAL_METADATA: &str = "rollout.argoproj.io/ephemeral-metadata";
+/// Annotation of the generation of the workload that a Rollout takes its template from (Argo Rollouts).
+pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";

@@ -1,7 +1,17 @@
 //! argoproj.io/v1alpha1: Rollout, AnalysisTemplate, AnalysisRun (semantics: Argo Rollouts 1.9).
 
+mod analysis_ref;
+mod blue_green;
+mod canary;
+mod canary_step;
 mod rollout;
+mod sizes;
 mod status;
 
-pub use rollout::{AnalysisRef, Canary, CanaryStep, IntOrPercent, Rollout, Strategy};
-pub use status::{PauseCondition, RolloutStatus, RunStatus, WeightDestination};
+pub use analysis_ref::AnalysisRef;
+pub use blue_green::BlueGreen;
+pub use canary::{Canary, PingPong, ProgressThreshold};
+pub use canary_step::CanaryStep;
+pub use rollout::{Rollout, Strategy, WorkloadRef, WorkloadScaleDown};
+pub use sizes::{AntiAffinity, IntOrPercent, PodMetadata};
+pub use status::{BlueGreenStatus, Counts, PauseCondition, RolloutStatus, RunStatus, WeightDestination};

@@ -60,6 +60,48 @@ pub struct RolloutStatus {
     pub background_run: Option<RunStatus>,
     /// `canary.currentStepAnalysisRunStatus`.
     pub step_run: Option<RunStatus>,
+    /// `canary.weights.stable`.
+    pub stable_weight: Option<WeightDestination>,
+    /// `canary.stablePingPong`: `ping` or `pong`.
+    pub stable_ping_pong: Option<String>,
+    /// `blueGreen`.
+    pub blue_green: BlueGreenStatus,
+    /// `restartedAt`.
+    pub restarted_at: Option<Timestamp>,
+    /// `phase`.
+    pub phase: String,
+    /// `observedGeneration`, a text.
+    pub observed_generation: String,
+    /// The pods that were counted last.
+    pub counts: Counts,
+}
+
+/// The pods that the status counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `replicas`.
+    pub all: u32,
+    /// `updatedReplicas`.
+    pub updated: u32,
+    /// `readyReplicas`.
+    pub ready: u32,
+    /// `availableReplicas`.
+    pub available: u32,
+}
+
+/// `status.blueGreen`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlueGreenStatus {
+    /// `previewSelector`.
+    pub preview: Option<PodHash>,
+    /// `activeSelector`.
+    pub active: Option<PodHash>,
+    /// `scaleUpPreviewCheckPoint`: the preview has been seen at its own size and may grow to the full one.
+    pub check_point: bool,
+    /// `prePromotionAnalysisRunStatus`.
+    pub pre_run: Option<RunStatus>,
+    /// `postPromotionAnalysisRunStatus`.
+    pub post_run: Option<RunStatus>,
 }
 
 impl RolloutStatus {
@@ -72,6 +114,10 @@ impl RolloutStatus {
             let name = text(&format!("{pointer}/name"))?.to_owned();
             Some(RunStatus { name, status: text(&format!("{pointer}/status")).unwrap_or_default().to_owned() })
         };
+        let share = |pointer: &str| {
+            let hash = PodHash::new(text(&format!("{pointer}/podTemplateHash")).unwrap_or_default());
+            number(&format!("{pointer}/weight")).map(|weight| WeightDestination { weight, hash })
+        };
         Self {
             stable: text("/status/stableRS").map(PodHash::new),
             current: text("/status/currentPodHash").map(PodHash::new),
@@ -83,10 +129,25 @@ impl RolloutStatus {
             aborted_at: text("/status/abortedAt").and_then(parse_time),
             promote_full: flag("/status/promoteFull"),
             collision_count: number("/status/collisionCount"),
-            canary_weight: number("/status/canary/weights/canary/weight").map(|weight| WeightDestination {
-                weight,
-                hash: PodHash::new(text("/status/canary/weights/canary/podTemplateHash").unwrap_or_default()),
-            }),
+            canary_weight: share("/status/canary/weights/canary"),
+            stable_weight: share("/status/canary/weights/stable"),
+            stable_ping_pong: text("/status/canary/stablePingPong").map(str::to_owned),
+            blue_green: BlueGreenStatus {
+                preview: text("/status/blueGreen/previewSelector").map(PodHash::new),
+                active: text("/status/blueGreen/activeSelector").map(PodHash::new),
+                check_point: flag("/status/blueGreen/scaleUpPreviewCheckPoint"),
+                pre_run: run("/status/blueGreen/prePromotionAnalysisRunStatus"),
+                post_run: run("/status/blueGreen/postPromotionAnalysisRunStatus"),
+            },
+            restarted_at: text("/status/restartedAt").and_then(parse_time),
+            phase: text("/status/phase").unwrap_or_default().to_owned(),
+            observed_generation: text("/status/observedGeneration").unwrap_or_default().to_owned(),
+            counts: Counts {
+                all: number("/status/replicas").unwrap_or(0),
+                updated: number("/status/updatedReplicas").unwrap_or(0),
+                ready: number("/status/readyReplicas").unwrap_or(0),
+                available: number("/status/availableReplicas").unwrap_or(0),
+            },
             background_run: run("/status/canary/currentBackgroundAnalysisRunStatus"),
             step_run: run("/status/canary/currentStepAnalysisRunStatus"),
         }

@@ -1,13 +1,15 @@
 //! The writes of a rollout plan: ReplicaSets, Services, weights, events.
 
+use api::argo::AntiAffinity;
 use api::names;
 use diff_engine::{Claims, FieldPointer};
 use object_model::{PodHash, Weight, format_time};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
+use super::replica_set::ReplicaSetView;
 use super::route::{self, Observed};
-use super::snapshot::{ReplicaSetView, Snapshot};
+use super::snapshot::Snapshot;
 use crate::time::after;
 use crate::{Act, Action, EventType, Note, ObjectRef, Plan, Precondition, Reason, kinds};
 
@@ -24,6 +26,7 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     let hash = snapshot.hash.as_str();
     let mut template = snapshot.spec.template.clone();
     let mut selector = snapshot.spec.selector.clone();
+    anti_affinity(snapshot, &mut template);
     set(&mut template, &["metadata", "labels", names::POD_TEMPLATE_HASH], hash.into());
     set(&mut selector, &["matchLabels", names::POD_TEMPLATE_HASH], hash.into());
     let revision = snapshot.last_revision() + 1;
@@ -50,8 +53,47 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     });
     let Ok(object) = object_model::Object::parse(object) else { return };
     plan.stage(vec![Act::new(Action::Create { kind: kinds::replica_set(), object: Box::new(object) })]);
+    if snapshot.status.current.is_none() && snapshot.sets.is_empty() {
+        let name = format!("{}/{}", snapshot.namespace(), snapshot.rollout.name());
+        let text = format!("Rollout resource added to informer: {name}");
+        note(snapshot, plan, EventType::Normal, "RolloutAddedToInformer", &text, "added");
+    }
+    tell_of_a_revision(snapshot, revision, plan);
     let text = format!("Created ReplicaSet {} (revision {revision})", snapshot.set_name);
     note(snapshot, plan, EventType::Normal, "NewReplicaSetCreated", &text, &format!("created/{}", snapshot.set_name));
+}
+
+/// Keeps the pods of a new version away from the nodes of the stable one.
+fn anti_affinity(snapshot: &Snapshot, template: &mut Value) {
+    let wanted = match (snapshot.canary(), snapshot.blue_green()) {
+        (Some(canary), _) => canary.anti_affinity,
+        (_, Some(strategy)) => strategy.anti_affinity,
+        _ => None,
+    };
+    let stable = snapshot.status.stable.as_ref().filter(|stable| **stable != snapshot.hash);
+    let (Some(wanted), Some(stable)) = (wanted, stable) else { return };
+    let term = json!({
+        "labelSelector": {"matchExpressions": [
+            {"key": names::POD_TEMPLATE_HASH, "operator": "In", "values": [stable.as_str()]},
+        ]},
+        "namespaces": [snapshot.namespace()],
+        "topologyKey": "kubernetes.io/hostname",
+    });
+    let (way, term) = match wanted {
+        AntiAffinity::Required => ("requiredDuringSchedulingIgnoredDuringExecution", term),
+        AntiAffinity::Preferred(weight) => {
+            ("preferredDuringSchedulingIgnoredDuringExecution", json!({"podAffinityTerm": term, "weight": weight}))
+        }
+    };
+    let at = format!("/spec/affinity/podAntiAffinity/{way}");
+    let mut terms = template.pointer(&at).and_then(Value::as_array).cloned().unwrap_or_default();
+    terms.push(term);
+    set(template, &["spec", "affinity", "podAntiAffinity", way], Value::Array(terms));
+}
+
+fn tell_of_a_revision(snapshot: &Snapshot, revision: u64, plan: &mut Plan) {
+    let text = format!("Rollout updated to revision {revision}");
+    note(snapshot, plan, EventType::Normal, "RolloutUpdated", &text, &format!("updated/{revision}"));
 }
 
 /// The owner reference of everything that a Rollout creates.
@@ -90,8 +132,16 @@ pub(super) fn restamp_revision(snapshot: &Snapshot, new: &ReplicaSetView, plan: 
     if new.revision.0 == newest && newest > 0 {
         return;
     }
-    let patch = json!({"metadata": {"annotations": {names::ROLLOUT_REVISION: (newest + 1).to_string()}}});
+    let mut annotations = json!({names::ROLLOUT_REVISION: (newest + 1).to_string()});
+    if new.revision.0 > 0 {
+        // The age of a template is the first revision that it had.
+        let earlier = new.object.annotation(names::REVISION_HISTORY).filter(|text| !text.is_empty());
+        let history = earlier.map(|text| format!("{text},{}", new.revision)).unwrap_or(new.revision.to_string());
+        set(&mut annotations, &[names::REVISION_HISTORY], history.into());
+    }
+    let patch = json!({"metadata": {"annotations": annotations}});
     plan.stage(vec![patch_set(new, patch)]);
+    tell_of_a_revision(snapshot, newest + 1, plan);
 }
 
 fn patch_set(set: &ReplicaSetView, patch: Value) -> Act {
@@ -143,8 +193,10 @@ pub(super) fn shrink(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) 
 }
 
 fn scaled(snapshot: &Snapshot, plan: &mut Plan, change: &Scaling, way: &str) {
-    let text = format!("Scaled {way} ReplicaSet {} from {} to {}", change.set, change.from, change.to);
-    let version = snapshot.sets.iter().find(|set| set.name() == change.set).map_or(0, |set| set.object.generation());
+    let set = snapshot.sets.iter().find(|set| set.name() == change.set);
+    let (version, revision) = set.map_or((0, 0), |set| (set.object.generation(), set.revision.0));
+    let text =
+        format!("Scaled {way} ReplicaSet {} (revision {revision}) from {} to {}", change.set, change.from, change.to);
     note(
         snapshot,
         plan,
@@ -170,6 +222,10 @@ pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &Replic
     if serves || !matches!(observed, Observed::Weight(_)) {
         return set.desired;
     }
+    let canary = snapshot.canary();
+    if canary.is_some_and(|canary| canary.dynamic_stable_scale) || is_beyond_the_limit(snapshot, set) {
+        return 0;
+    }
     // A version that never was stable has nobody to come back to it; the last stable one stays for the delay.
     let was_stable = progress.is_fully_promoted(snapshot) && set.available > 0;
     match set.deadline {
@@ -178,6 +234,15 @@ pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &Replic
         None if was_stable => set.desired,
         None => 0,
     }
+}
+
+/// Whether as many newer versions wait for their deadline as the strategy allows at once.
+fn is_beyond_the_limit(snapshot: &Snapshot, set: &ReplicaSetView) -> bool {
+    let Some(limit) = snapshot.canary().and_then(|canary| canary.scale_down_delay_revisions) else { return false };
+    let newer = |other: &&ReplicaSetView| {
+        is_unused(snapshot, other) && other.deadline.is_some() && other.desired > 0 && other.revision > set.revision
+    };
+    snapshot.sets.iter().filter(newer).count() >= usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Stamps the moment at which an unused ReplicaSet may go, so that the delay survives a restart.
@@ -190,28 +255,24 @@ fn deadlines(snapshot: &Snapshot, scaling: &[Scaling]) -> Vec<Act> {
         if !is_unused(snapshot, set) || set.deadline.is_some() || serves || !snapshot.spec.is_routed() {
             continue;
         }
-        let Some(end) = after(snapshot.now, canary.scale_down_delay) else { continue };
-        acts.push(patch_set(set, json!({"metadata": {"annotations": {names::SCALE_DOWN_DEADLINE: format_time(end)}}})));
+        acts.extend(stamp_deadline(snapshot, set, canary.scale_down_delay));
     }
     acts
 }
 
+/// Stamps the moment at which a ReplicaSet may lose its pods.
+pub(super) fn stamp_deadline(snapshot: &Snapshot, set: &ReplicaSetView, delay: object_model::Duration) -> Option<Act> {
+    let end = format_time(after(snapshot.now, delay)?);
+    Some(patch_set(set, json!({"metadata": {"annotations": {names::SCALE_DOWN_DEADLINE: end}}})))
+}
+
 /// Wakes when a delay ends.
-pub(super) fn wake_for_deadlines(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
+pub(super) fn wake_for_deadlines(snapshot: &Snapshot, plan: &mut Plan) {
     for set in snapshot.sets.iter().filter(|set| set.desired > 0) {
-        if let Some(deadline) = set.deadline {
+        if let Some(deadline) = set.deadline.filter(|deadline| *deadline > snapshot.now) {
             plan.wait(format!("ReplicaSet {}", set.name()), format!("kept until {}", format_time(deadline)));
             plan.wake_at(deadline);
         }
-    }
-    let delay = snapshot.canary().and_then(|canary| canary.abort_scale_down_delay);
-    let end = progress.aborted_at.zip(delay).and_then(|(since, delay)| after(since, delay));
-    if let Some(end) = end.filter(|end| *end > snapshot.now) {
-        plan.wait(
-            format!("ReplicaSet {}", snapshot.set_name),
-            format!("the aborted canary is kept until {}", format_time(end)),
-        );
-        plan.wake_at(end);
     }
 }
 
@@ -233,8 +294,13 @@ pub(super) fn services_select(snapshot: &Snapshot, hash: &PodHash) -> bool {
 }
 
 fn selects(service: Option<&object_model::Object>, hash: &PodHash) -> bool {
+    selected(service).as_ref() == Some(hash)
+}
+
+/// The version that a Service selects.
+pub(super) fn selected(service: Option<&object_model::Object>) -> Option<PodHash> {
     let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-    service.and_then(|service| service.str_at(&pointer)) == Some(hash.as_str())
+    service?.str_at(&pointer).filter(|hash| !hash.is_empty()).map(PodHash::new)
 }
 
 /// Points the two Services at the versions they are for, never at one without ready pods while another has some.
@@ -263,7 +329,13 @@ fn has_canary_selector(snapshot: &Snapshot) -> bool {
     snapshot.canary_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
 }
 
-fn switch(snapshot: &Snapshot, service: Option<&object_model::Object>, to: &ReplicaSetView, plan: &mut Plan) {
+/// Points a Service at a version and publishes the claim on its selector.
+pub(super) fn switch(
+    snapshot: &Snapshot,
+    service: Option<&object_model::Object>,
+    to: &ReplicaSetView,
+    plan: &mut Plan,
+) {
     let Some(service) = service else { return };
     let claims = claims_on(service, snapshot, &[&["spec", "selector", names::POD_TEMPLATE_HASH]]);
     let claimed = service.annotation(names::CLAIMS) == claims.as_deref();
@@ -282,7 +354,8 @@ fn switch(snapshot: &Snapshot, service: Option<&object_model::Object>, to: &Repl
         precondition: Precondition::exact(service),
     };
     plan.stage(vec![Act::new(action).destructive()]);
-    let text = format!("Switched selector for service '{}' to value '{}'", service.name(), to.hash);
+    let from = selected(Some(service)).map(|hash| hash.to_string()).unwrap_or_default();
+    let text = format!("Switched selector for service '{}' from '{from}' to '{}'", service.name(), to.hash);
     note(
         snapshot,
         plan,

@@ -15,12 +15,16 @@
 use object_model::Weight;
 
 use super::act::{self, Scaling};
+use super::blue_green;
 use super::model::{self, StepKind};
-use super::progress::Progress;
+use super::old_sets;
+use super::phase;
+use super::progress::{INCONCLUSIVE, Progress};
+use super::replica_set::ReplicaSetView;
 use super::replicas;
 use super::route::{self, Observed};
 use super::runs;
-use super::snapshot::{ReplicaSetView, Snapshot};
+use super::snapshot::Snapshot;
 use super::status;
 use crate::time::after;
 use crate::{EventType, Plan};
@@ -49,6 +53,15 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         return plan;
     };
     act::restamp_revision(snapshot, new, &mut plan);
+    if let Some(strategy) = snapshot.blue_green() {
+        tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
+        judge_runs(snapshot, &mut progress, &mut plan);
+        judge_deadline(snapshot, &mut progress, &mut plan);
+        blue_green::advance(snapshot, strategy, &mut progress, new, &mut plan);
+        runs::tidy(snapshot, &mut progress, &mut plan);
+        status::write(snapshot, &progress, &Observed::Weight(Weight::ZERO), &mut plan);
+        return plan;
+    }
     let observed = if snapshot.spec.is_routed() { route::observe(snapshot) } else { Observed::Weight(Weight::ZERO) };
     if let Observed::Unusable { why, .. } = &observed {
         plan.wait("traffic", why.clone());
@@ -65,7 +78,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
     judge_runs(snapshot, &mut progress, &mut plan);
     judge_deadline(snapshot, &mut progress, &mut plan);
-    let goal = Goal::of(snapshot, &progress, new);
+    let goal = Goal::of(snapshot, &progress, new, &observed);
     converge(snapshot, &progress, &goal, &observed, &mut plan);
     if plan.acts().next().is_none() && !observed.is_unusable() {
         // Nothing is left to do for this row of the table: only now may the next row begin.
@@ -90,36 +103,66 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    fn of(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView) -> Self {
+    fn of(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView, observed: &Observed) -> Self {
         let all = snapshot.spec.replicas;
+        let dynamic = snapshot.canary().filter(|canary| canary.dynamic_stable_scale && snapshot.spec.is_routed());
         let rest = Self { weight: Weight::ZERO, new: all, stable: all, keeps_canary: true };
-        if progress.stable_set(snapshot).is_none() || progress.is_fully_promoted(snapshot) {
-            return rest;
+        let Some(stable) = progress.stable_set(snapshot) else { return rest };
+        // A stable version that gave pods away takes traffic back as its pods return.
+        let returning = replicas::least_weight(all, stable.available).min(observed.highest());
+        let back = if dynamic.is_some() { returning } else { Weight::ZERO };
+        if progress.is_fully_promoted(snapshot) {
+            return Self { weight: back, ..rest };
         }
         if progress.abort {
-            let keeps_canary = !abort_delay_is_over(snapshot, progress);
+            let keeps_canary = !abort_delay_is_over(snapshot, new, observed);
             // Nothing is started anew for a version that failed; what runs stays for the delay.
             let new = if snapshot.spec.is_routed() && keeps_canary { new.desired } else { 0 };
-            return Self { new, keeps_canary, ..rest };
+            return Self { weight: back, new, keeps_canary, ..rest };
         }
-        let weight = model::weight_at(&snapshot.steps, progress.step_index);
+        let weight = match comes_back_in_window(snapshot, progress) {
+            true => Weight::FULL,
+            false => model::weight_at(&snapshot.steps, progress.step_index),
+        };
         if !snapshot.spec.is_routed() {
             let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
             let (stable, new) = replicas::ratio_goal(all, weight, surge);
             return Self { weight, new, stable, keeps_canary: true };
         }
         let scale = model::scale_at(&snapshot.steps, progress.step_index);
-        Self { weight, new: replicas::routed_canary(all, weight, scale), ..rest }
+        let floor = snapshot.canary().and_then(|canary| canary.min_pods);
+        let fixed = matches!(scale, Some(model::Scale::Replicas(_)));
+        let new = replicas::routed_canary(all, weight, scale);
+        let new = if fixed { new } else { replicas::with_floor(new, floor, all) };
+        if dynamic.is_none() {
+            return Self { weight, new, ..rest };
+        }
+        // What stable still serves it keeps; it shrinks after the traffic has left.
+        let left = weight.min(observed.highest()).complement(Weight::FULL.get());
+        let stable = replicas::with_floor(replicas::routed_canary(all, left, None), floor, all);
+        Self { weight, new, stable, keeps_canary: true }
     }
 }
 
+/// Whether the present template is one that served a few revisions ago, so that its steps need not be taken again.
+fn comes_back_in_window(snapshot: &Snapshot, progress: &Progress) -> bool {
+    !progress.abort && !progress.is_fully_promoted(snapshot) && progress.is_in_rollback_window(snapshot)
+}
+
 /// Whether the canary of an aborted update may be scaled down.
-fn abort_delay_is_over(snapshot: &Snapshot, progress: &Progress) -> bool {
+fn abort_delay_is_over(snapshot: &Snapshot, new: &ReplicaSetView, observed: &Observed) -> bool {
     let Some(canary) = snapshot.canary() else { return false };
-    match (canary.abort_scale_down_delay, progress.aborted_at) {
-        (None, _) => false,
-        (Some(delay), Some(since)) => after(since, delay).is_some_and(|end| end <= snapshot.now),
-        (Some(_), None) => false,
+    if canary.dynamic_stable_scale && !canary.has_abort_delay {
+        return *observed == Observed::Weight(Weight::ZERO);
+    }
+    canary.abort_scale_down_delay.is_some() && new.deadline.is_some_and(|deadline| deadline <= snapshot.now)
+}
+
+/// Whether so many of the pods that were asked for are available that a step or a promotion may go on.
+fn has_enough(snapshot: &Snapshot, new: &ReplicaSetView, wanted: u32) -> bool {
+    match snapshot.canary().and_then(|canary| canary.progress_threshold) {
+        Some(threshold) => new.desired == wanted && threshold.is_met(new.available, wanted),
+        None => new.is_settled_at(wanted),
     }
 }
 
@@ -144,11 +187,11 @@ fn judge_runs(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
                     EventType::Warning,
                     "RolloutAborted",
                     &text,
-                    &format!("aborted/{}", run.object.name()),
+                    &format!("aborted/{}", snapshot.version()),
                 );
                 return;
             }
-            "Inconclusive" => progress.pause("InconclusiveAnalysisRun", snapshot.now),
+            "Inconclusive" => progress.pause(INCONCLUSIVE, snapshot.now),
             _ => {}
         }
     }
@@ -158,7 +201,7 @@ fn judge_runs(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
 fn tell_of_an_abort_by_hand(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
     if progress.abort && snapshot.status.aborted_at.is_none() {
         let text = progress.abort_message.clone().unwrap_or_default();
-        let transition = format!("aborted/by-hand/{}", snapshot.hash);
+        let transition = format!("aborted/{}", snapshot.version());
         act::note(snapshot, plan, EventType::Warning, "RolloutAborted", &text, &transition);
     }
 }
@@ -169,10 +212,10 @@ fn judge_deadline(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan)
     if !snapshot.spec.progress_deadline_abort || !is_on_its_way || progress.stable_set(snapshot).is_none() {
         return;
     }
-    let Some(why) = status::overdue(snapshot) else { return };
+    let Some(why) = phase::overdue(snapshot) else { return };
     progress.abort_now(snapshot, &why);
     let text = progress.abort_message.clone().unwrap_or_default();
-    let transition = format!("aborted/overdue/{}", snapshot.hash);
+    let transition = format!("aborted/{}", snapshot.version());
     act::note(snapshot, plan, EventType::Warning, "RolloutAborted", &text, &transition);
 }
 
@@ -206,6 +249,29 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
         }
     }
     act::shrink(snapshot, &scaling, plan);
+    if plan.acts().next().is_none() {
+        plan.stage(abort_deadline(snapshot, progress, observed, new));
+    }
+}
+
+/// Stamps when the pods of an aborted canary may go, once stable has all of its own and no traffic is left on them.
+fn abort_deadline(
+    snapshot: &Snapshot,
+    progress: &Progress,
+    observed: &Observed,
+    new: &ReplicaSetView,
+) -> Vec<crate::Act> {
+    let Some(canary) = snapshot.canary() else { return Vec::new() };
+    let Some(stable) = progress.stable_set(snapshot) else { return Vec::new() };
+    let is_left = progress.abort
+        && snapshot.spec.is_routed()
+        && stable.hash != new.hash
+        && stable.available >= snapshot.spec.replicas
+        && *observed == Observed::Weight(Weight::ZERO);
+    if !is_left || new.desired == 0 || new.deadline.is_some() {
+        return Vec::new();
+    }
+    canary.abort_scale_down_delay.and_then(|delay| act::stamp_deadline(snapshot, new, delay)).into_iter().collect()
 }
 
 /// Whether traffic of the canary Service reaches the new version.
@@ -232,7 +298,7 @@ fn not_ready_for(
     if goal.weight <= observed.highest() || progress.is_fully_promoted(snapshot) {
         return None;
     }
-    if new.available < goal.new.max(1) {
+    if new.available == 0 || !has_enough(snapshot, new, goal.new) && new.available < goal.new.max(1) {
         return Some(format!("canary has {} of {} pods available", new.available, goal.new.max(1)));
     }
     if !act::canary_selects(snapshot, &snapshot.hash) {
@@ -258,6 +324,10 @@ fn routed_scaling(
         } else {
             act::unused_size(snapshot, progress, set, observed)
         };
+        if progress.abort && set.hash == new.hash && to == set.desired {
+            // Its deadline is what takes it down.
+            continue;
+        }
         scaling.push(Scaling { set: set.name().to_owned(), from: set.desired, to });
     }
     scaling
@@ -308,12 +378,13 @@ fn advance(
 ) {
     let all = snapshot.spec.replicas;
     if progress.is_fully_promoted(snapshot) || progress.abort {
-        act::wake_for_deadlines(snapshot, progress, plan);
+        act::wake_for_deadlines(snapshot, plan);
+        plan.stage(old_sets::history(snapshot, progress));
         return;
     }
     if progress.stable_set(snapshot).is_none() {
         if new.is_settled_at(all) && act::services_select(snapshot, &snapshot.hash) {
-            promote(snapshot, progress, new, "initial deploy", plan);
+            promote(snapshot, progress, new, "Initial deploy", plan);
         } else {
             plan.wait(format!("ReplicaSet {}", new.name()), format!("{} of {all} pods available", new.available));
         }
@@ -323,13 +394,18 @@ fn advance(
         plan.wait(format!("Rollout {}", snapshot.rollout.name()), "spec.paused is set");
         return;
     }
-    if !progress.is_past_steps(snapshot) {
+    if !progress.is_past_steps(snapshot) && !comes_back_in_window(snapshot, progress) {
         step(snapshot, progress, goal, observed, new, plan);
         return;
     }
     let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(Weight::FULL);
-    if new.is_settled_at(all) && traffic_is_there {
-        promote(snapshot, progress, new, "all steps are done", plan);
+    if has_enough(snapshot, new, all) && traffic_is_there {
+        let why = match snapshot.status.promote_full {
+            _ if comes_back_in_window(snapshot, progress) => "Rollback within window".to_owned(),
+            true => "Full promotion requested".to_owned(),
+            false => format!("Completed all {} canary steps", snapshot.user_steps()),
+        };
+        promote(snapshot, progress, new, &why, plan);
     } else {
         plan.wait(
             format!("ReplicaSet {}", new.name()),
@@ -358,9 +434,10 @@ fn step(
     let index = progress.step_index;
     let done = match progress.step(snapshot) {
         Some(StepKind::SetWeight(_)) => weight_is_reached(snapshot, progress, goal, observed, new, plan),
-        Some(StepKind::SetScale(_)) => new.available >= goal.new,
+        Some(StepKind::SetScale(_)) => new.available >= goal.new || has_enough(snapshot, new, goal.new),
         Some(StepKind::Wait(duration)) => wait_is_over(snapshot, progress, *duration, plan),
         Some(StepKind::Analyze(analysis)) => runs::step_is_done(snapshot, progress, analysis, plan),
+        Some(StepKind::SetHeaderRoute(..) | StepKind::SetMirrorRoute(..)) => true,
         Some(StepKind::Gate(name)) => {
             plan.wait(format!("gate {name}"), "it has not said yes");
             false
@@ -371,15 +448,16 @@ fn step(
         }
         Some(StepKind::Promote | StepKind::Finish) | None => return,
     };
-    if done && !progress.abort && !progress.pauses.iter().any(|pause| pause.reason == "InconclusiveAnalysisRun") {
-        let text = format!("Rollout step {}/{} completed", index + 1, snapshot.user_steps());
+    if done && !progress.abort && !progress.pauses.iter().any(|pause| pause.reason == INCONCLUSIVE) {
+        let words = progress.step(snapshot).map(model::step_text).unwrap_or_default();
+        let text = format!("Rollout step {}/{} completed ({words})", index + 1, snapshot.user_steps());
         act::note(
             snapshot,
             plan,
             EventType::Normal,
             "RolloutStepCompleted",
             &text,
-            &format!("step/{}/{index}", new.revision),
+            &format!("step/{index}/{}", snapshot.version()),
         );
         progress.next_step();
     }
@@ -395,7 +473,7 @@ fn weight_is_reached(
 ) -> bool {
     if snapshot.spec.is_routed() {
         let serves = goal.weight == Weight::ZERO || act::canary_selects(snapshot, &snapshot.hash);
-        let there = *observed == Observed::Weight(goal.weight) && serves && new.is_settled_at(goal.new);
+        let there = *observed == Observed::Weight(goal.weight) && serves && has_enough(snapshot, new, goal.new);
         if !there {
             plan.wait(
                 format!("ReplicaSet {}", new.name()),
@@ -409,7 +487,7 @@ fn weight_is_reached(
         .sets
         .iter()
         .all(|set| set.hash == new.hash || progress.stable.as_ref() == Some(&set.hash) || set.current == 0);
-    let there = new.is_settled_at(goal.new) && stable_is && older_gone;
+    let there = has_enough(snapshot, new, goal.new) && stable_is && older_gone;
     if !there {
         plan.wait(format!("ReplicaSet {}", new.name()), format!("{} of {} pods available", new.available, goal.new));
     }
@@ -430,14 +508,6 @@ fn wait_is_over(
             return true;
         }
         progress.pause(REASON, snapshot.now);
-        act::note(
-            snapshot,
-            plan,
-            EventType::Normal,
-            "RolloutPaused",
-            "Rollout is paused (CanaryPauseStep)",
-            &format!("paused/{}/{}", snapshot.hash, progress.step_index),
-        );
         if let Some(end) = duration.and_then(|duration| after(snapshot.now, duration)) {
             plan.wake_at(end);
         }

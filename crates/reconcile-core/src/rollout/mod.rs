@@ -1,11 +1,19 @@
 //! The rollout domain: one engine for every front end (DESIGN §5).
 
 mod act;
+mod blue_green;
 mod check;
+mod conditions;
 mod decide;
+mod go_json;
+mod managed_routes;
 mod model;
+mod old_sets;
+mod phase;
 mod pod_hash;
 mod progress;
+mod quantity;
+mod replica_set;
 mod replicas;
 mod route;
 mod routing;
@@ -19,9 +27,10 @@ use object_model::Object;
 
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
 pub use pod_hash::pod_hash;
+pub use replica_set::ReplicaSetView;
 pub use replicas::{RatioState, ratio_goal, ratio_next, routed_canary};
 pub use routing::Routing;
-pub use snapshot::{ReplicaSetView, RunView, Snapshot};
+pub use snapshot::{RunView, Snapshot};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 

@@ -2,8 +2,9 @@
 
 use object_model::{Duration, Weight};
 use serde_json::Value;
+use traffic_split::{HeaderRoute, MirrorRoute};
 
-use api::argo::{AnalysisRef, Canary, CanaryStep, Rollout, Strategy};
+use api::argo::{AnalysisRef, BlueGreen, Canary, CanaryStep, Rollout, Strategy};
 
 /// One thing to do before the next.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,10 @@ pub enum StepKind {
     SetScale(Option<Scale>),
     /// A named yes/no that must hold.
     Gate(String),
+    /// Put this header route in place; without one, take it away.
+    SetHeaderRoute(String, Option<HeaderRoute>),
+    /// Put this mirror route in place; without one, take it away.
+    SetMirrorRoute(String, Option<MirrorRoute>),
     /// Wait for an analysis of these templates.
     Analyze(AnalysisRef),
     /// Wait so long; without end when `None`, until a person goes on.
@@ -59,11 +64,39 @@ fn lower_step(step: &CanaryStep) -> StepKind {
         CanaryStep::SetCanaryScale { replicas: Some(count), .. } => StepKind::SetScale(Some(Scale::Replicas(*count))),
         CanaryStep::SetCanaryScale { weight, .. } => StepKind::SetScale(weight.map(Scale::Percent)),
         CanaryStep::Analysis(analysis) => StepKind::Analyze(analysis.clone()),
+        // The spec was checked when it was read; what the provider's own reader still refuses is a step without effect.
+        CanaryStep::SetHeaderRoute(route) => {
+            let (name, route) = HeaderRoute::parse(route).unwrap_or_default();
+            StepKind::SetHeaderRoute(name, route)
+        }
+        CanaryStep::SetMirrorRoute(route) => {
+            let (name, route) = MirrorRoute::parse(route).unwrap_or_default();
+            StepKind::SetMirrorRoute(name, route)
+        }
     }
 }
 
 fn ending(origin: usize) -> [Step; 2] {
     [Step { origin, kind: StepKind::Promote }, Step { origin, kind: StepKind::Finish }]
+}
+
+/// A step in the words that Argo's Events have for it.
+pub(super) fn step_text(kind: &StepKind) -> String {
+    match kind {
+        StepKind::SetWeight(weight) => format!("setWeight: {weight}"),
+        StepKind::Wait(None) => "pause".to_owned(),
+        StepKind::Wait(Some(duration)) => format!("pause: {}s", duration.as_secs()),
+        StepKind::SetScale(None) => "setCanaryScale{matchTrafficWeight: true}".to_owned(),
+        StepKind::SetScale(Some(Scale::Percent(weight))) => format!("setCanaryScale{{weight: {weight}}}"),
+        StepKind::SetScale(Some(Scale::Replicas(count))) => format!("setCanaryScale{{replicas: {count}}}"),
+        StepKind::Analyze(_) => "analysis".to_owned(),
+        StepKind::SetHeaderRoute(name, _) => format!("setHeaderRoute: {name}"),
+        StepKind::SetMirrorRoute(name, _) => format!("setMirrorRoute: {name}"),
+        StepKind::SetMirror(weight) => format!("mirror: {weight}"),
+        StepKind::Gate(name) => format!("gate: {name}"),
+        StepKind::Promote => "promote".to_owned(),
+        StepKind::Finish => "finish".to_owned(),
+    }
 }
 
 /// Lowers a Flagger Canary to the same steps: its confirm hooks become gates, each iteration or weight a wait of one
@@ -136,15 +169,21 @@ pub fn scale_at(steps: &[Step], index: usize) -> Option<Scale> {
 pub(crate) fn canary_of(rollout: &Rollout) -> Option<&Canary> {
     match &rollout.strategy {
         Strategy::Canary(canary) => Some(canary),
-        Strategy::Unusable => None,
+        Strategy::BlueGreen(_) | Strategy::Unusable => None,
     }
 }
 
-/// The hash of the steps as Argo's `currentStepHash` names it: a change of steps starts a running canary again.
-///
-/// It is made of the canonical JSON of the list as written, so that it does not depend on a Go struct.
+/// The blue-green strategy of a Rollout, when that is what it has.
+pub(crate) fn blue_green_of(rollout: &Rollout) -> Option<&BlueGreen> {
+    match &rollout.strategy {
+        Strategy::BlueGreen(strategy) => Some(strategy),
+        Strategy::Canary(_) | Strategy::Unusable => None,
+    }
+}
+
+/// The hash of the steps as Argo's `currentStepHash` has it: a change of steps starts a running canary again.
 pub fn step_hash(raw_steps: &Value) -> String {
-    crate::patch::safe_encode(&crate::patch::fnv32(crate::patch::canonical(raw_steps).as_bytes()).to_string())
+    super::pod_hash::step_hash(raw_steps)
 }
 
 #[cfg(test)]

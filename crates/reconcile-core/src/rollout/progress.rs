@@ -3,9 +3,13 @@
 use object_model::{Timestamp, format_time};
 
 use super::model::StepKind;
-use super::snapshot::{ReplicaSetView, Snapshot};
+use super::replica_set::ReplicaSetView;
+use super::snapshot::Snapshot;
 use api::argo::{PauseCondition, RunStatus};
 use object_model::PodHash;
+
+/// Why a Rollout pauses when a run can't say yes or no.
+pub(super) const INCONCLUSIVE: &str = "InconclusiveAnalysisRun";
 
 /// The part of the status that is remembered, as it will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,11 @@ pub(super) struct Progress {
     pub(super) collision_count: Option<u32>,
     pub(super) background_run: Option<RunStatus>,
     pub(super) step_run: Option<RunStatus>,
+    pub(super) pre_run: Option<RunStatus>,
+    pub(super) post_run: Option<RunStatus>,
+    /// Whether the preview was seen at its own size and may grow to the full one.
+    pub(super) check_point: bool,
+    pub(super) restarted_at: Option<Timestamp>,
     /// Whether this decision began a new revision.
     pub(super) restarted: bool,
 }
@@ -41,10 +50,15 @@ impl Progress {
             collision_count: status.collision_count,
             background_run: status.background_run.clone(),
             step_run: status.step_run.clone(),
+            pre_run: status.blue_green.pre_run.clone(),
+            post_run: status.blue_green.post_run.clone(),
+            check_point: status.blue_green.check_point,
+            restarted_at: status.restarted_at,
             restarted: false,
         };
+        progress.forget_what_a_person_overruled();
         let other_template = status.current.as_ref() != Some(&snapshot.hash);
-        let other_steps = status.step_hash.as_ref() != Some(&snapshot.step_hash);
+        let other_steps = status.step_hash.as_deref().unwrap_or_default() != snapshot.step_hash;
         if other_template || other_steps {
             progress.restart(snapshot);
         }
@@ -59,7 +73,7 @@ impl Progress {
             progress.promote_full = false;
         }
         if progress.abort && progress.aborted_at.is_none() {
-            progress.abort_now(snapshot, "Rollout is aborted");
+            progress.abort_now(snapshot, "");
         }
         if !progress.abort {
             progress.aborted_at = None;
@@ -72,6 +86,18 @@ impl Progress {
         progress
     }
 
+    /// A person who goes on after an inconclusive run has judged it: it does not pause again.
+    fn forget_what_a_person_overruled(&mut self) {
+        if self.pauses.iter().any(|pause| pause.reason == INCONCLUSIVE) {
+            return;
+        }
+        for run in [&mut self.background_run, &mut self.step_run, &mut self.pre_run, &mut self.post_run] {
+            if run.as_ref().is_some_and(|run| run.status == "Inconclusive") {
+                *run = None;
+            }
+        }
+    }
+
     fn restart(&mut self, snapshot: &Snapshot) {
         self.restarted = true;
         self.step_index = 0;
@@ -82,6 +108,9 @@ impl Progress {
         self.promote_full = false;
         self.background_run = None;
         self.step_run = None;
+        self.pre_run = None;
+        self.post_run = None;
+        self.check_point = false;
         if self.stable.as_ref() == Some(&snapshot.hash) {
             self.step_index = snapshot.user_steps();
         }
@@ -90,6 +119,26 @@ impl Progress {
     /// Whether the present template is the stable one.
     pub(super) fn is_fully_promoted(&self, snapshot: &Snapshot) -> bool {
         self.stable.as_ref() == Some(&snapshot.hash)
+    }
+
+    /// Whether the present template is older than the stable one: it has served before.
+    pub(super) fn is_rollback(&self, snapshot: &Snapshot) -> bool {
+        let new = snapshot.new_set().map(|set| set.first_revision);
+        let stable = self.stable_set(snapshot).map(|set| set.first_revision);
+        new.zip(stable).is_some_and(|(new, stable)| new < stable)
+    }
+
+    /// Whether it is older by no more revisions than the rollback window spans.
+    pub(super) fn is_in_rollback_window(&self, snapshot: &Snapshot) -> bool {
+        if !self.is_rollback(snapshot) {
+            return false;
+        }
+        let (Some(new), Some(stable)) = (snapshot.new_set(), self.stable_set(snapshot)) else { return false };
+        let between = |set: &&ReplicaSetView| {
+            new.first_revision < set.first_revision && set.first_revision < stable.first_revision
+        };
+        let count = u32::try_from(snapshot.sets.iter().filter(between).count()).unwrap_or(u32::MAX);
+        count < snapshot.spec.rollback_window
     }
 
     /// Whether the user's steps are behind it.
@@ -120,8 +169,14 @@ impl Progress {
         self.aborted_at = Some(snapshot.now);
         self.step_index = 0;
         self.clear_pause();
-        let revision = snapshot.new_set().map_or(snapshot.last_revision(), |set| set.revision.0);
-        self.abort_message = Some(format!("Rollout aborted update to revision {revision}: {why}"));
+        let revision = snapshot.revision();
+        let told = format!("Rollout aborted update to revision {revision}");
+        self.abort_message = Some(if why.is_empty() { told } else { format!("{told}: {why}") });
+    }
+
+    /// The words that the status tells an abort with.
+    pub(super) fn abort_text(&self, revision: u64) -> String {
+        self.abort_message.clone().unwrap_or_else(|| format!("Rollout aborted update to revision {revision}"))
     }
 
     /// The stable ReplicaSet, by what this progress says.

@@ -15,6 +15,23 @@ pub fn routed_canary(replicas: u32, weight: Weight, scale: Option<Scale>) -> u32
     }
 }
 
+/// The count with the floor that a strategy sets for versions that have pods at all.
+pub(super) fn with_floor(count: u32, floor: Option<u32>, replicas: u32) -> u32 {
+    match floor {
+        Some(floor) if count > 0 => count.max(floor.min(replicas)),
+        _ => count,
+    }
+}
+
+/// The least canary weight that leaves stable no more traffic than its available pods can serve.
+pub(super) fn least_weight(replicas: u32, stable_available: u32) -> Weight {
+    let share = match replicas {
+        0 => 100,
+        replicas => u64::from(stable_available.min(replicas)) * 100 / u64::from(replicas),
+    };
+    Weight::new(100 - i64::try_from(share).unwrap_or(100)).unwrap_or(Weight::ZERO)
+}
+
 /// Pods of stable and canary when the ratio of pods is the split (no provider): the closest to `weight`, ties to the
 /// larger canary; a weight strictly between 0 and 100 leaves neither side empty when there are two pods to share.
 pub fn ratio_goal(replicas: u32, weight: Weight, surge: u32) -> (u32, u32) {
@@ -108,6 +125,14 @@ mod tests {
         }
         assert_eq!(routed_canary(10, weight(10), Some(Scale::Replicas(4))), 4);
         assert_eq!(routed_canary(10, weight(10), Some(Scale::Percent(25))), 3);
+    }
+
+    #[test]
+    fn stable_keeps_no_more_traffic_than_its_pods_can_serve() {
+        for (replicas, available, least) in [(5, 5, 0), (5, 0, 100), (5, 4, 20), (3, 2, 34), (0, 0, 0), (5, 9, 0)] {
+            assert_eq!(i64::from(least_weight(replicas, available).get()), least, "{available} of {replicas}");
+        }
+        assert_eq!([with_floor(0, Some(2), 5), with_floor(1, Some(2), 5), with_floor(1, Some(9), 5)], [0, 2, 5]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use api::Problem;
 use api::argo::Canary;
 use api::names;
 use object_model::{Object, ObjectId, OwnerReference, PodHash, Uid, Weight};
-use traffic_split::{Destination, HeaderRoute, Live, MirrorRoute, Observed, Split, Target, managed_names};
+use traffic_split::{Destination, Live, Observed, Split, Target};
 
+use super::managed_routes;
 use super::snapshot::Snapshot;
 use crate::patch::apply_merge;
 use crate::{Action, Kind, View, kinds};
@@ -26,10 +27,6 @@ pub struct Routing {
     pub absent: Vec<String>,
     /// Names kept for header and mirror routes, first match first.
     pub managed_routes: Vec<String>,
-    /// The header routes that the steps up to the present one ask for.
-    pub header_routes: Vec<HeaderRoute>,
-    /// The mirror routes that they ask for.
-    pub mirror_routes: Vec<MirrorRoute>,
     /// Experiments with shares of their own.
     pub additional: Vec<(Destination, Weight)>,
 }
@@ -57,7 +54,7 @@ impl Routing {
                 && view.resolve(&kind.api_version(), &kind.kind).is_none()
         };
         let absent = made.filter(is_missing).map(|kind| format!("{} {}", kind.api_version(), kind.kind)).collect();
-        Self { targets, live, absent, managed_routes: managed_names(section), ..Self::default() }
+        Self { targets, live, absent, managed_routes: canary.managed_routes.clone(), ..Self::default() }
     }
 
     /// What every route gives the canary, as it is or as it would be after an action.
@@ -108,10 +105,11 @@ pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
     let canary_name = canary.and_then(|canary| canary.canary_service.as_ref());
     let stable_name = canary.and_then(|canary| canary.stable_service.as_ref());
     let routing = &snapshot.routing;
+    let (header_routes, mirror_routes) = managed_routes::wanted(snapshot);
     Split {
         additional: routing.additional.clone(),
-        header_routes: routing.header_routes.clone(),
-        mirror_routes: routing.mirror_routes.clone(),
+        header_routes,
+        mirror_routes,
         managed_routes: routing.managed_routes.clone(),
         ..Split::new(
             place(canary_name, snapshot.canary_service.as_deref()),

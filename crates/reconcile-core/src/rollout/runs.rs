@@ -15,7 +15,7 @@ const NAMES_MAX: u32 = 1_000;
 
 /// The runs whose word counts now.
 pub(super) fn present<'a>(snapshot: &'a Snapshot, progress: &Progress) -> Vec<&'a RunView> {
-    let named = [&progress.background_run, &progress.step_run];
+    let named = [&progress.background_run, &progress.step_run, &progress.pre_run, &progress.post_run];
     named.into_iter().flatten().filter_map(|run| snapshot.runs.get(&run.name)).collect()
 }
 
@@ -39,6 +39,42 @@ pub(super) fn step_is_done(
     false
 }
 
+/// The two moments around a blue-green promotion at which an analysis may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promotion {
+    /// Before the active Service is switched.
+    Before,
+    /// After it.
+    After,
+}
+
+/// Whether the analysis before or after a promotion has succeeded; creates its run when there is none.
+pub(super) fn promotion_is_judged(
+    snapshot: &Snapshot,
+    progress: &mut Progress,
+    analysis: Option<&AnalysisRef>,
+    moment: Promotion,
+    plan: &mut Plan,
+) -> bool {
+    let Some(analysis) = analysis else { return true };
+    let (known, suffix, label) = match moment {
+        Promotion::Before => (progress.pre_run.clone(), "-pre", "PrePromotion"),
+        Promotion::After => (progress.post_run.clone(), "-post", "PostPromotion"),
+    };
+    if let Some(run) = known.as_ref().and_then(|run| snapshot.runs.get(&run.name)) {
+        if run.phase != "Successful" {
+            plan.wait(format!("AnalysisRun {}", run.object.name()), "it has not ended yet");
+        }
+        return run.phase == "Successful";
+    }
+    let run = ensure(snapshot, analysis, suffix, &[("rollout-type", label.to_owned())], known.as_ref(), plan);
+    match moment {
+        Promotion::Before => progress.pre_run = run,
+        Promotion::After => progress.post_run = run,
+    }
+    false
+}
+
 /// Starts the background analysis when its step has come, and ends runs that no longer count.
 pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
     let background = snapshot.canary().and_then(|canary| canary.analysis.as_ref());
@@ -59,8 +95,11 @@ pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan
         end_all(snapshot, |_| true, plan);
         return;
     }
-    let counting: Vec<String> =
-        [&progress.background_run, &progress.step_run].into_iter().flatten().map(|run| run.name.clone()).collect();
+    let counting: Vec<String> = [&progress.background_run, &progress.step_run, &progress.pre_run, &progress.post_run]
+        .into_iter()
+        .flatten()
+        .map(|run| run.name.clone())
+        .collect();
     end_all(snapshot, |run| !counting.iter().any(|name| name == run.object.name()), plan);
 }
 

@@ -3,64 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::argo::{AnalysisRef, Canary, Rollout, RolloutStatus};
-use api::{Problem, names};
-use object_model::{Object, PodHash, RolloutRevision, Timestamp, Uid, parse_time};
+use api::Problem;
+use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
+use object_model::{Object, PodHash, Timestamp, Uid};
 use serde_json::Value;
 
 use super::model::{self, Step, StepKind};
-use super::pod_hash::pod_hash;
+use super::pod_hash::{bare_template, comparable, older_pod_hash, pod_hash};
+use super::replica_set::ReplicaSetView;
 use super::routing::Routing;
 use crate::{Key, View, kinds};
-
-/// One ReplicaSet of a Rollout.
-#[derive(Debug, Clone)]
-pub struct ReplicaSetView {
-    /// The object as seen.
-    pub object: Arc<Object>,
-    /// Its pod-template hash.
-    pub hash: PodHash,
-    /// Its revision.
-    pub revision: RolloutRevision,
-    /// Pods asked for.
-    pub desired: u32,
-    /// Pods that exist.
-    pub current: u32,
-    /// Ready pods.
-    pub ready: u32,
-    /// Available pods; 0 while the status is of an older generation.
-    pub available: u32,
-    /// When it may be scaled down.
-    pub deadline: Option<Timestamp>,
-}
-
-impl ReplicaSetView {
-    fn of(object: Arc<Object>) -> Option<Self> {
-        let hash = PodHash::new(object.label(names::POD_TEMPLATE_HASH)?);
-        let count = |pointer: &str| object.int_at(pointer).and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-        let revision = object.annotation(names::ROLLOUT_REVISION).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Some(Self {
-            hash,
-            revision: RolloutRevision(revision),
-            desired: object.int_at("/spec/replicas").and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
-            current: count("/status/replicas"),
-            ready: count("/status/readyReplicas"),
-            available: count("/status/availableReplicas"),
-            deadline: object.annotation(names::SCALE_DOWN_DEADLINE).and_then(parse_time),
-            object,
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        self.object.name()
-    }
-
-    /// Whether `count` pods are asked for, exist and are available, and no more.
-    pub fn is_settled_at(&self, count: u32) -> bool {
-        self.desired == count && self.available >= count
-    }
-}
 
 /// One AnalysisRun of a Rollout.
 #[derive(Debug, Clone)]
@@ -114,6 +66,10 @@ pub struct Snapshot {
     pub canary_service: Option<Arc<Object>>,
     /// The stable Service, when it exists.
     pub stable_service: Option<Arc<Object>>,
+    /// The active Service of a blue-green strategy, when it exists.
+    pub active_service: Option<Arc<Object>>,
+    /// The preview Service of a blue-green strategy, when it exists.
+    pub preview_service: Option<Arc<Object>>,
     /// The traffic objects.
     pub routing: Routing,
     /// AnalysisTemplates by (name, whether cluster-scoped).
@@ -130,22 +86,42 @@ impl Snapshot {
         let (spec, mut problems) = Rollout::parse(&rollout);
         let status = RolloutStatus::parse(&rollout);
         let sets = replica_sets(view, &uid);
-        let hash = pod_hash(&spec.template, status.collision_count);
-        let set_name = format!("{}-{hash}", key.name);
+        let (hash, set_name) = match own_set(&spec, &status, &sets) {
+            Some(set) => (set.hash.clone(), set.name().to_owned()),
+            None => {
+                let hash = pod_hash(&spec.template, status.collision_count);
+                let name = format!("{}-{hash}", key.name);
+                (hash, name)
+            }
+        };
         let name_taken = !sets.iter().any(|set| set.name() == set_name)
             && view.get(&kinds::replica_set(), &key.namespace, &set_name).is_some();
         let canary = model::canary_of(&spec);
+        let blue_green = model::blue_green_of(&spec);
         let service = |name: Option<&String>| view.get(&kinds::service(), &key.namespace, name?);
+        let active_service = service(blue_green.map(|strategy| &strategy.active_service));
+        let preview_service = service(blue_green.and_then(|strategy| strategy.preview_service.as_ref()));
         let runs = view.owned(&kinds::analysis_run(), &uid).into_iter().map(RunView::of);
         let steps = model::lower_argo(&spec);
+        if let Some(strategy) = blue_green {
+            let named = [
+                ("activeService", Some(&strategy.active_service), &active_service),
+                ("previewService", strategy.preview_service.as_ref(), &preview_service),
+            ];
+            for (field, name, found) in named {
+                problems.extend(missing_service(field, name, found.as_deref(), &key.name));
+            }
+        }
         Some(Self {
             now: view.now(),
             canary_service: service(canary.and_then(|canary| canary.canary_service.as_ref())),
             stable_service: service(canary.and_then(|canary| canary.stable_service.as_ref())),
             routing: canary.map(|canary| Routing::observe(view, &rollout, canary, &mut problems)).unwrap_or_default(),
-            templates: canary.map(|canary| templates(view, key, canary, &steps)).unwrap_or_default(),
+            templates: templates(view, key, analyses(&spec.strategy, &steps)),
+            active_service,
+            preview_service,
             runs: runs.map(|run| (run.object.name().to_owned(), run)).collect(),
-            step_hash: model::step_hash(canary.map_or(&Value::Null, |canary| &canary.raw_steps)),
+            step_hash: canary.map(|canary| model::step_hash(&canary.raw_steps)).unwrap_or_default(),
             rollout,
             spec,
             problems,
@@ -161,6 +137,11 @@ impl Snapshot {
     /// The canary strategy.
     pub fn canary(&self) -> Option<&Canary> {
         model::canary_of(&self.spec)
+    }
+
+    /// The blue-green strategy.
+    pub fn blue_green(&self) -> Option<&BlueGreen> {
+        model::blue_green_of(&self.spec)
     }
 
     /// The ReplicaSet of the present template.
@@ -179,9 +160,20 @@ impl Snapshot {
         self.sets.iter().map(|set| set.revision.0).max().unwrap_or(0)
     }
 
+    /// The revision of the present template; one that came back has the next one, also before that is written.
+    pub fn revision(&self) -> u64 {
+        let last = self.last_revision();
+        self.new_set().map_or(last, |set| if set.revision.0 == last { last } else { last + 1 })
+    }
+
     /// Index of the first step that the engine adds: past the user's own list.
     pub fn user_steps(&self) -> usize {
         self.steps.iter().take_while(|step| !matches!(step.kind, StepKind::Promote | StepKind::Finish)).count()
+    }
+
+    /// The version of the Rollout that is decided on: it names transitions that may come again.
+    pub fn version(&self) -> &str {
+        self.rollout.resource_version().unwrap_or_default()
     }
 
     /// The Rollout's uid.
@@ -202,13 +194,46 @@ fn replica_sets(view: &dyn View, uid: &Uid) -> Vec<ReplicaSetView> {
     sets
 }
 
-fn templates(view: &dyn View, key: &Key, canary: &Canary, steps: &[Step]) -> BTreeMap<(String, bool), Arc<Object>> {
+/// The ReplicaSet of the present template, whoever made it and whatever its hash: first the one that the status names, then
+/// the newest with an equal template, last one under a hash that some controller gave this template.
+fn own_set<'a>(spec: &Rollout, status: &RolloutStatus, sets: &'a [ReplicaSetView]) -> Option<&'a ReplicaSetView> {
+    let wanted = comparable(&spec.template);
+    let equal = |set: &&ReplicaSetView| comparable(&bare_template(&set.object)) == wanted;
+    let current = sets.iter().filter(|set| status.current.as_ref() == Some(&set.hash)).find(equal);
+    current.or_else(|| sets.iter().rev().find(equal)).or_else(|| {
+        let hashes = [pod_hash, older_pod_hash].map(|hash| hash(&spec.template, status.collision_count));
+        sets.iter().rev().find(|set| hashes.contains(&set.hash))
+    })
+}
+
+/// What Argo says of a Service that is missing or driven by another Rollout.
+fn missing_service(field: &str, name: Option<&String>, found: Option<&Object>, rollout: &str) -> Option<Problem> {
+    let name = name?;
+    let at = format!("spec.strategy.blueGreen.{field}");
+    let Some(found) = found else {
+        return Some(Problem::new(&at, format!("Invalid value: {name:?}: service {name:?} not found")));
+    };
+    let other = found.annotation(api::names::MANAGED_BY_ROLLOUTS).filter(|owner| *owner != rollout)?;
+    let message = format!("Service {name:?} is managed by another Rollout");
+    (!other.is_empty()).then(|| Problem::new(&at, format!("Invalid value: {name:?}: {message}")))
+}
+
+/// Every analysis that the strategy may start.
+fn analyses<'a>(strategy: &'a Strategy, steps: &'a [Step]) -> Vec<&'a AnalysisRef> {
     let in_steps = steps.iter().filter_map(|step| match &step.kind {
         StepKind::Analyze(analysis) => Some(analysis),
         _ => None,
     });
+    match strategy {
+        Strategy::Canary(canary) => canary.analysis.iter().chain(in_steps).collect(),
+        Strategy::BlueGreen(strategy) => strategy.pre_promotion.iter().chain(&strategy.post_promotion).collect(),
+        Strategy::Unusable => Vec::new(),
+    }
+}
+
+fn templates(view: &dyn View, key: &Key, analyses: Vec<&AnalysisRef>) -> BTreeMap<(String, bool), Arc<Object>> {
     let mut wanted: Vec<(String, bool)> =
-        canary.analysis.iter().chain(in_steps).flat_map(|a: &AnalysisRef| a.templates.clone()).collect();
+        analyses.into_iter().flat_map(|analysis| analysis.templates.clone()).collect();
     let mut found = BTreeMap::new();
     // Templates may name further templates; the visited set ends cycles.
     while let Some(name) = wanted.pop() {

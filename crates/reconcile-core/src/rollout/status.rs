@@ -1,14 +1,18 @@
 //! The status of a Rollout in Argo's words: phase, message, conditions, hashes, weights.
 
-use object_model::{LabelSelector, Weight, format_time, parse_time};
+use api::argo::{Counts, RunStatus};
+use object_model::{LabelSelector, Weight, format_time};
 use serde_json::{Map, Value, json};
 
+use super::conditions::{Conditions, Holds};
+use super::phase::{self, Seen};
 use super::progress::Progress;
+use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
+use super::{act, blue_green};
 use crate::patch::merge_patch;
-use crate::time::after;
-use crate::{ObjectRef, Plan, Precondition, StatusPatch, kinds};
+use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
 
 /// Reports a spec that can't be carried out; nothing that runs is touched.
 pub(super) fn invalid(snapshot: &Snapshot, plan: &mut Plan) {
@@ -17,7 +21,10 @@ pub(super) fn invalid(snapshot: &Snapshot, plan: &mut Plan) {
     plan.report.problems.extend(snapshot.problems.iter().map(ToString::to_string));
     let mut status = live_status(snapshot);
     let mut conditions = Conditions::of(&status);
-    conditions.set("InvalidSpec", true, "InvalidSpec", &message, snapshot);
+    let told = conditions.find("InvalidSpec").map(|item| super::conditions::text(item, "message"));
+    if told != Some(message.as_str()) {
+        conditions.renew("InvalidSpec", Holds::Yes, "InvalidSpec", &message, snapshot.now);
+    }
     status.insert("conditions".to_owned(), conditions.into_json());
     status.insert("phase".to_owned(), "Degraded".into());
     status.insert("message".to_owned(), format!("InvalidSpec: {message}").into());
@@ -40,16 +47,50 @@ fn live_status(snapshot: &Snapshot) -> Map<String, Value> {
 /// Adds the status write to the plan when anything changed.
 pub(super) fn write(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
     let mut status = live_status(snapshot);
-    counts(snapshot, &mut status);
+    let counts = counts(snapshot, &mut status);
     memory(snapshot, progress, &mut status);
-    canary(snapshot, progress, observed, &mut status);
+    match snapshot.blue_green() {
+        Some(_) => {
+            status.remove("canary");
+            blue_green_part(snapshot, progress, &mut status);
+        }
+        None => {
+            status.remove("blueGreen");
+            canary(snapshot, progress, observed, &mut status);
+        }
+    }
     let mut conditions = Conditions::of(&status);
-    conditions.list.retain(|item| text(item, "type") != "InvalidSpec");
-    let (phase, message) = phase(snapshot, progress, &mut conditions, plan);
+    let seen = Seen { snapshot, progress, counts };
+    phase::update(&seen, &mut conditions, plan);
+    let (phase, message) = phase::phase(&seen, &conditions);
     status.insert("conditions".to_owned(), conditions.into_json());
     status.insert("phase".to_owned(), phase.into());
     put_text(&mut status, "message", Some(message).filter(|message| !message.is_empty()));
+    tell_of_pauses(snapshot, progress, plan);
     put(snapshot, status, plan);
+}
+
+/// A pause that begins or ends by itself is told; one that a person ended is that person's doing.
+fn tell_of_pauses(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
+    let (before, now) = (&snapshot.status.pauses, &progress.pauses);
+    let transition = |what: &str| format!("{what}/{}", snapshot.version());
+    match (before.is_empty(), now.first()) {
+        (true, Some(pause)) => {
+            let text = format!("Rollout is paused ({})", pause.reason);
+            act::note(snapshot, plan, EventType::Normal, "RolloutPaused", &text, &transition("paused"));
+        }
+        (false, None) if !progress.abort => {
+            act::note(
+                snapshot,
+                plan,
+                EventType::Normal,
+                "RolloutResumed",
+                "Rollout is resumed",
+                &transition("resumed"),
+            );
+        }
+        _ => {}
+    }
 }
 
 fn put(snapshot: &Snapshot, status: Map<String, Value>, plan: &mut Plan) {
@@ -78,24 +119,42 @@ fn put_flag(status: &mut Map<String, Value>, key: &str, value: bool) {
     }
 }
 
-fn counts(snapshot: &Snapshot, status: &mut Map<String, Value>) {
-    let sum = |count: fn(&super::snapshot::ReplicaSetView) -> u32| -> u32 { snapshot.sets.iter().map(count).sum() };
-    let updated = snapshot.new_set().map_or(0, |set| set.current);
-    status.insert("replicas".to_owned(), sum(|set| set.current).into());
-    status.insert("HPAReplicas".to_owned(), sum(|set| set.current).into());
-    status.insert("readyReplicas".to_owned(), sum(|set| set.ready).into());
-    status.insert("availableReplicas".to_owned(), sum(|set| set.available).into());
-    status.insert("updatedReplicas".to_owned(), updated.into());
-    let selector =
-        LabelSelector::parse(&snapshot.spec.selector).map(|selector| selector.to_string()).unwrap_or_default();
+/// Counts pods; with an active version, those that an autoscaler should see are its own.
+fn counts(snapshot: &Snapshot, status: &mut Map<String, Value>) -> Counts {
+    let sum = |count: fn(&ReplicaSetView) -> u32| -> u32 { snapshot.sets.iter().map(count).sum() };
+    let active = snapshot.blue_green().and_then(|_| blue_green::active_hash(snapshot));
+    let active = active.and_then(|hash| snapshot.sets.iter().find(|set| set.hash == hash));
+    let selector = match active {
+        Some(set) => set.object.pointer("/spec/selector").unwrap_or(&Value::Null),
+        None => &snapshot.spec.selector,
+    };
+    let counts = Counts {
+        all: sum(|set| set.current),
+        updated: snapshot.new_set().map_or(0, |set| set.current),
+        ready: active.map_or_else(|| sum(|set| set.ready), |set| set.ready),
+        available: active.map_or_else(|| sum(|set| set.available), |set| set.available),
+    };
+    let scaled = active.map_or(counts.all, |set| set.current);
+    for (key, count) in [
+        ("replicas", counts.all),
+        ("HPAReplicas", scaled),
+        ("readyReplicas", counts.ready),
+        ("availableReplicas", counts.available),
+        ("updatedReplicas", counts.updated),
+    ] {
+        status.insert(key.to_owned(), count.into());
+    }
+    let selector = LabelSelector::parse(selector).map(|selector| selector.to_string()).unwrap_or_default();
     status.insert("selector".to_owned(), selector.into());
     status.insert("observedGeneration".to_owned(), snapshot.rollout.generation().to_string().into());
+    counts
 }
 
 fn memory(snapshot: &Snapshot, progress: &Progress, status: &mut Map<String, Value>) {
     put_text(status, "stableRS", progress.stable.as_ref().map(ToString::to_string));
     status.insert("currentPodHash".to_owned(), snapshot.hash.as_str().into());
-    status.insert("currentStepHash".to_owned(), snapshot.step_hash.clone().into());
+    put_text(status, "currentStepHash", Some(snapshot.step_hash.clone()).filter(|hash| !hash.is_empty()));
+    put_text(status, "restartedAt", progress.restarted_at.map(format_time));
     if snapshot.user_steps() > 0 {
         status.insert("currentStepIndex".to_owned(), progress.step_index.into());
     } else {
@@ -152,14 +211,7 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     ] {
         match run {
             Some(run) => {
-                let seen = snapshot.runs.get(&run.name);
-                let phase = seen.map_or(run.status.clone(), |seen| seen.phase.clone());
-                let message = seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty());
-                let value = match message {
-                    Some(message) => json!({"name": run.name, "status": phase, "message": message}),
-                    None => json!({"name": run.name, "status": phase}),
-                };
-                canary.insert(key.to_owned(), value);
+                canary.insert(key.to_owned(), run_status(snapshot, run));
             }
             None => {
                 canary.remove(key);
@@ -173,179 +225,32 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     }
 }
 
-/// Argo's phase rule, in its order; sets the conditions on the way.
-fn phase(
-    snapshot: &Snapshot,
-    progress: &Progress,
-    conditions: &mut Conditions,
-    plan: &mut Plan,
-) -> (&'static str, String) {
-    let all = snapshot.spec.replicas;
-    let new = snapshot.new_set();
-    let revision = new.map_or(snapshot.last_revision(), |set| set.revision.0);
-    let promoted = progress.is_fully_promoted(snapshot);
-    let settled = new.is_some_and(|set| set.is_settled_at(all));
-    let others: u32 = snapshot.sets.iter().filter(|set| set.hash != snapshot.hash).map(|set| set.current).sum();
-    let available: u32 = snapshot.sets.iter().map(|set| set.available).sum();
-    let unavailable = snapshot.canary().map_or(0, |canary| canary.max_unavailable.floor_of(all));
-    if available + unavailable >= all {
-        conditions.set("Available", true, "AvailableReason", "Rollout has minimum availability", snapshot);
-    } else {
-        conditions.set("Available", false, "AvailableReason", "Rollout does not have minimum availability", snapshot);
+fn run_status(snapshot: &Snapshot, run: &RunStatus) -> Value {
+    let seen = snapshot.runs.get(&run.name);
+    let phase = seen.map_or(run.status.clone(), |seen| seen.phase.clone());
+    match seen.map(|seen| seen.message.clone()).filter(|message| !message.is_empty()) {
+        Some(message) => json!({"name": run.name, "status": phase, "message": message}),
+        None => json!({"name": run.name, "status": phase}),
     }
-    let paused = !progress.pauses.is_empty() || snapshot.spec.paused;
-    match paused {
-        true => conditions.set("Paused", true, "RolloutPaused", "Rollout is paused", snapshot),
-        false if conditions.has("Paused") => {
-            conditions.set("Paused", false, "RolloutPaused", "Rollout is not paused", snapshot)
-        }
-        false => {}
-    }
-    let healthy = promoted && settled && !paused;
-    match healthy {
-        true => conditions.set("Healthy", true, "RolloutHealthy", "Rollout is healthy", snapshot),
-        false => conditions.set("Healthy", false, "RolloutHealthy", "Rollout is not healthy", snapshot),
-    }
-    if promoted {
-        let message = format!("Rollout completed update to revision {revision} ({})", snapshot.hash);
-        conditions.set("Completed", true, "RolloutCompleted", &message, snapshot);
-    } else {
-        let message = format!("Rollout started update to revision {revision} ({})", snapshot.hash);
-        conditions.set("Completed", false, "RolloutCompleted", &message, snapshot);
-    }
-    let set_name = &snapshot.set_name;
-    if progress.abort {
-        let message =
-            progress.abort_message.clone().unwrap_or_else(|| format!("Rollout aborted update to revision {revision}"));
-        conditions.set("Progressing", false, "RolloutAborted", &message, snapshot);
-        return ("Degraded", format!("RolloutAborted: {message}"));
-    }
-    if paused {
-        conditions.set("Progressing", true, "RolloutPaused", "Rollout is paused", snapshot);
-        let reason = progress.pauses.first().map(|pause| pause.reason.clone());
-        return ("Paused", reason.unwrap_or_else(|| "manually paused".to_owned()));
-    }
-    if healthy {
-        conditions.set(
-            "Progressing",
-            true,
-            "NewReplicaSetAvailable",
-            &format!("ReplicaSet \"{set_name}\" has successfully progressed."),
-            snapshot,
-        );
-    } else {
-        let (updated, ready) = new.map_or((0, 0), |set| (set.current, set.available));
-        let message = format!("ReplicaSet \"{set_name}\" is progressing ({ready} of {updated} pods available).");
-        if let Some(overdue) = deadline(snapshot, conditions, &message, plan) {
-            return overdue;
-        }
-    }
-    let Some(new) = new else { return ("Progressing", "waiting for the new ReplicaSet".to_owned()) };
-    if new.current < new.desired || (promoted && new.current < all) {
-        return ("Progressing", "more replicas need to be updated".to_owned());
-    }
-    if new.available < new.current {
-        return ("Progressing", "updated replicas are still becoming available".to_owned());
-    }
-    if !snapshot.spec.is_routed() && promoted && others > 0 {
-        return ("Progressing", "old replicas are pending termination".to_owned());
-    }
-    if !promoted {
-        return ("Progressing", "waiting for all steps to complete".to_owned());
-    }
-    ("Healthy", String::new())
 }
 
-const OVERDUE: &str = "ProgressDeadlineExceeded";
-
-fn timed_out(snapshot: &Snapshot) -> String {
-    format!("ReplicaSet \"{}\" has timed out progressing.", snapshot.set_name)
-}
-
-/// Whether the status says that the present ReplicaSet is past its deadline; the words to tell it with.
-pub(super) fn overdue(snapshot: &Snapshot) -> Option<String> {
-    let conditions = Conditions::of(&live_status(snapshot));
-    let progressing = conditions.find("Progressing")?;
-    let message = timed_out(snapshot);
-    (text(progressing, "reason") == OVERDUE && text(progressing, "message") == message).then_some(message)
-}
-
-/// Sets Progressing; past the deadline without progress the phase is Degraded until a pod becomes available.
-fn deadline(
-    snapshot: &Snapshot,
-    conditions: &mut Conditions,
-    message: &str,
-    plan: &mut Plan,
-) -> Option<(&'static str, String)> {
-    let waits_for_pods = snapshot.sets.iter().any(|set| set.available < set.desired);
-    let before = conditions.find("Progressing");
-    let timed_out = timed_out(snapshot);
-    // Of this ReplicaSet: a new revision begins with a deadline of its own.
-    let is_exceeded = before.is_some_and(|item| text(item, "message") == timed_out);
-    let same =
-        before.is_some_and(|item| text(item, "reason") == "ReplicaSetUpdated" && text(item, "message") == message);
-    let since = before.filter(|_| same).and_then(|item| parse_time(text(item, "lastUpdateTime")));
-    let end = since.and_then(|since| after(since, snapshot.spec.progress_deadline));
-    if waits_for_pods && (is_exceeded || end.is_some_and(|end| end <= snapshot.now)) {
-        conditions.set("Progressing", false, OVERDUE, &timed_out, snapshot);
-        let transition = format!("overdue/{}", snapshot.hash);
-        super::act::note(snapshot, plan, crate::EventType::Warning, OVERDUE, &timed_out, &transition);
-        return Some(("Degraded", format!("{OVERDUE}: {timed_out}")));
-    }
-    if let Some(end) = end.filter(|_| waits_for_pods) {
-        plan.wake_at(end);
-    } else if let Some(end) = after(snapshot.now, snapshot.spec.progress_deadline).filter(|_| waits_for_pods) {
-        plan.wake_at(end);
-    }
-    conditions.set("Progressing", true, "ReplicaSetUpdated", message, snapshot);
-    None
-}
-
-fn text<'a>(item: &'a Value, key: &str) -> &'a str {
-    item.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Argo's conditions: a `lastUpdateTime` beside the transition time.
-struct Conditions {
-    list: Vec<Value>,
-}
-
-impl Conditions {
-    fn of(status: &Map<String, Value>) -> Self {
-        Self { list: status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default() }
-    }
-
-    fn find(&self, kind: &str) -> Option<&Value> {
-        self.list.iter().find(|item| text(item, "type") == kind)
-    }
-
-    fn has(&self, kind: &str) -> bool {
-        self.find(kind).is_some()
-    }
-
-    fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str, snapshot: &Snapshot) {
-        let now = format_time(snapshot.now);
-        let status = if holds { "True" } else { "False" };
-        let old = self.list.iter_mut().find(|item| text(item, "type") == kind);
-        let Some(old) = old else {
-            self.list.push(json!({
-                "type": kind, "status": status, "reason": reason, "message": message,
-                "lastUpdateTime": now, "lastTransitionTime": now,
-            }));
-            return;
+fn blue_green_part(snapshot: &Snapshot, progress: &Progress, status: &mut Map<String, Value>) {
+    let mut part = status.get("blueGreen").and_then(Value::as_object).cloned().unwrap_or_default();
+    let preview = act::selected(snapshot.preview_service.as_deref());
+    put_text(&mut part, "previewSelector", preview.map(|hash| hash.to_string()));
+    put_text(&mut part, "activeSelector", blue_green::active_hash(snapshot).map(|hash| hash.to_string()));
+    put_flag(&mut part, "scaleUpPreviewCheckPoint", progress.check_point);
+    for (key, run) in
+        [("prePromotionAnalysisRunStatus", &progress.pre_run), ("postPromotionAnalysisRunStatus", &progress.post_run)]
+    {
+        match run {
+            Some(run) => part.insert(key.to_owned(), run_status(snapshot, run)),
+            None => part.remove(key),
         };
-        if text(old, "status") == status && text(old, "reason") == reason && text(old, "message") == message {
-            return;
-        }
-        let transition =
-            if text(old, "status") == status { text(old, "lastTransitionTime").to_owned() } else { now.clone() };
-        *old = json!({
-            "type": kind, "status": status, "reason": reason, "message": message,
-            "lastUpdateTime": now, "lastTransitionTime": transition,
-        });
     }
-
-    fn into_json(self) -> Value {
-        Value::Array(self.list)
+    if part.is_empty() {
+        status.remove("blueGreen");
+    } else {
+        status.insert("blueGreen".to_owned(), Value::Object(part));
     }
 }

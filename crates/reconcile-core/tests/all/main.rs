@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod blue_green;
+mod canary;
 mod example;
 mod play;
 mod rollout;

@@ -1,6 +1,6 @@
 //! A world in memory that does what plans say: ReplicaSets follow at once (or not, when told so), and time is a number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object_model::{Duration, Object};
 use reconcile_core::{Action, Domain, Key, Kind, MemoryView, Plan, View, kinds};
@@ -13,6 +13,8 @@ pub(crate) struct Play<D: Domain> {
     pub(crate) log: Vec<String>,
     /// Images whose pods never become available.
     pub(crate) broken_images: BTreeSet<String>,
+    /// Images of which only so many pods become available.
+    pub(crate) scarce_images: BTreeMap<String, i64>,
     version: u64,
 }
 
@@ -25,6 +27,7 @@ impl<D: Domain> Play<D> {
             key: Key::new(namespace, name),
             log: Vec::new(),
             broken_images: BTreeSet::new(),
+            scarce_images: BTreeMap::new(),
             version: 100,
         }
     }
@@ -104,15 +107,16 @@ impl<D: Domain> Play<D> {
                     merge(&mut value, patch);
                     self.put(&target.kind, value);
                 }
+                Action::Delete { target, precondition, .. } => {
+                    let object = self.get(&target.kind, &target.name);
+                    assert_eq!(precondition.uid, object.uid(), "a deletion names the life of its object");
+                    self.log.push(format!("delete {} {}", target.kind.kind, target.name));
+                    let namespace = object.namespace().unwrap_or_default().to_owned();
+                    self.view.objects.remove(&(target.kind.clone(), namespace, target.name.clone()));
+                }
                 Action::Ask { slot, .. } => {
                     self.log.push(format!("ask {}", slot.name));
                     self.view.asked.insert(slot.clone());
-                }
-                Action::Delete { target, precondition, .. } => {
-                    assert_eq!(precondition.uid, self.get(&target.kind, &target.name).uid(), "a delete names the life");
-                    self.log.push(format!("delete {} {}", target.kind.kind, target.name));
-                    let id = (target.kind.clone(), target.namespace.clone().unwrap_or_default(), target.name.clone());
-                    self.view.objects.remove(&id);
                 }
                 Action::Forget { slot } => {
                     self.view.answers.remove(slot);
@@ -137,7 +141,8 @@ impl<D: Domain> Play<D> {
             let count = set.int_at("/spec/replicas").unwrap_or(1);
             let image =
                 set.list_at("/spec/template/spec/containers")[0]["image"].as_str().unwrap_or_default().to_owned();
-            let ready = if self.broken_images.contains(&image) { 0 } else { count };
+            let most = self.scarce_images.get(&image).copied().unwrap_or(i64::MAX);
+            let ready = if self.broken_images.contains(&image) { 0 } else { count.min(most) };
             let status = json!({"replicas": count, "readyReplicas": ready, "availableReplicas": ready});
             if set.pointer("/status") != Some(&status) {
                 let mut object = (*set).clone();

@@ -28,6 +28,13 @@ pub(crate) fn service(name: &str) -> Value {
 
 /// A Rollout behind an Istio VirtualService, at rest with v1.
 fn routed() -> Play<RolloutDomain> {
+    routed_with(json!({
+        "steps": [{"setWeight": 20}, {"pause": {"duration": "10s"}}, {"setWeight": 60}, {"pause": {}}],
+    }))
+}
+
+/// The same with other settings of the canary.
+pub(crate) fn routed_with(settings: Value) -> Play<RolloutDomain> {
     let mut play = Play::new(RolloutDomain::default(), "qa", "web");
     play.put(&kinds::service(), service("web-canary"));
     play.put(&kinds::service(), service("web-stable"));
@@ -39,11 +46,13 @@ fn routed() -> Play<RolloutDomain> {
                 {"destination": {"host": "web-stable"}, "weight": 100}, {"destination": {"host": "web-canary"}, "weight": 0}]}]},
         }),
     );
-    let canary = json!({
+    let mut canary = json!({
         "canaryService": "web-canary", "stableService": "web-stable",
         "trafficRouting": {"istio": {"virtualService": {"name": "web", "routes": ["primary"]}}},
-        "steps": [{"setWeight": 20}, {"pause": {"duration": "10s"}}, {"setWeight": 60}, {"pause": {}}],
     });
+    for (key, value) in settings.as_object().unwrap() {
+        canary[key] = value.clone();
+    }
     play.put(&kinds::rollout(), rollout(canary));
     play.settle();
     play.take_log();
@@ -67,7 +76,7 @@ pub(crate) fn phase(play: &Play<RolloutDomain>) -> String {
     )
 }
 
-fn weight(play: &Play<RolloutDomain>) -> i64 {
+pub(crate) fn weight(play: &Play<RolloutDomain>) -> i64 {
     play.get(&kinds::virtual_service(), "web").int_at("/spec/http/0/route/1/weight").unwrap()
 }
 
@@ -200,6 +209,6 @@ fn an_invalid_spec_is_told_and_touches_nothing() {
     play.settle();
     assert_eq!(
         phase(&play),
-        "Degraded InvalidSpec: The Rollout \"web\" is invalid: spec.strategy.canary.steps[0].setWeight: Invalid value: 101: SetWeight needs to be between 0 and 100 step 4"
+        "Degraded InvalidSpec: The Rollout \"web\" is invalid: spec.strategy.steps[0].setWeight: Invalid value: 101: SetWeight needs to be between 0 and 100 step 4"
     );
 }

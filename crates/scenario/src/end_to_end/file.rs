@@ -42,26 +42,31 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }
 
-/// Every scenario of the project, in the order of names.
+/// Every scenario of the project, in the order of names. Those of a folder are named after it.
 ///
 /// # Errors
 /// Names the file that cannot be read.
 pub fn scenarios() -> Result<Vec<Scenario>, String> {
     let folder = fixtures().join("scenarios");
     let fail = |error: std::io::Error| format!("fixtures/scenarios: {error}");
+    let mut paths = stories(&folder, "").map_err(fail)?;
+    paths.extend(stories(&folder.join("argo"), "argo-").map_err(fail)?);
+    paths.sort();
+    let read = |(name, path): &(String, PathBuf)| Scenario::parse(name, &std::fs::read_to_string(path).map_err(fail)?);
+    paths.iter().map(read).collect()
+}
+
+/// The stories of one folder with their names.
+fn stories(folder: &Path, prefix: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "txt") {
-            paths.push(path);
+            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            paths.push((format!("{prefix}{name}"), path));
         }
     }
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Scenario::parse(&name, &std::fs::read_to_string(path).map_err(fail)?)
-    };
-    paths.iter().map(read).collect()
+    Ok(paths)
 }
 
 #[cfg(test)]
