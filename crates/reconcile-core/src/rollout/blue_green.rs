@@ -79,13 +79,13 @@ pub(super) fn active_hash(snapshot: &Snapshot) -> Option<PodHash> {
     act::selected(snapshot.active_service.as_deref())
 }
 
-/// The deadline of a version that is coming back proves that it served a moment ago: it stays until it serves again. The
-/// deadline of an aborted version is what takes it down.
+/// The deadline of a version that comes back in time proves that it served a moment ago: it stays until it is stable again.
+/// The deadline of an aborted version is what takes it down.
 fn keeps_deadline(snapshot: &Snapshot, progress: &Progress, set: &ReplicaSetView) -> bool {
-    let comes_back = set.hash == snapshot.hash
-        && active_hash(snapshot).as_ref() != Some(&set.hash)
-        && progress.is_rollback(snapshot);
-    set.deadline.is_some() && (comes_back || (progress.abort && set.hash == snapshot.hash))
+    let Some(deadline) = set.deadline.filter(|_| set.hash == snapshot.hash) else { return false };
+    let serves = active_hash(snapshot).as_ref() == Some(&set.hash);
+    let comes_back = progress.is_rollback(snapshot) && (serves || deadline > snapshot.now);
+    comes_back || progress.abort
 }
 
 /// Pods that the new version should have now.
@@ -207,7 +207,7 @@ fn is_approved(snapshot: &Snapshot, strategy: &BlueGreen, progress: &mut Progres
 
 /// The new version serves: once the analysis after the promotion agrees, it is the stable one.
 fn finish(snapshot: &Snapshot, strategy: &BlueGreen, progress: &mut Progress, new: &ReplicaSetView, plan: &mut Plan) {
-    let comes_back = progress.is_rollback(snapshot) && new.deadline.is_some_and(|deadline| deadline > snapshot.now);
+    let comes_back = progress.is_rollback(snapshot) && new.deadline.is_some();
     let why = if progress.promote_full {
         "Full promotion requested"
     } else if progress.is_in_rollback_window(snapshot) {

@@ -255,11 +255,13 @@ fn an_inconclusive_analysis_asks_a_person_and_is_run_again() {
 fn a_rollback_within_the_delay_skips_pause_and_analysis() {
     let mut play = resting(json!({
         "autoPromotionEnabled": false, "prePromotionAnalysis": {"templates": [{"templateName": "ask"}]},
+        "postPromotionAnalysis": {"templates": [{"templateName": "ask"}]},
     }));
     set_image(&mut play, "web:v2");
     play.settle();
     end_run(&mut play, "-2-pre", "Successful");
     promote(&mut play);
+    end_run(&mut play, "-2-post", "Successful");
     play.pass(Duration::from_secs(20));
     play.settle();
     play.take_log();
