@@ -28,3 +28,5 @@ pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 pub const MANAGED_BY_ROLLOUTS: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// Label that says which controller instance owns a Rollout (Argo Rollouts).
 pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// Label of the Jobs and pods of an AnalysisRun (Argo Rollouts).
+pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";
