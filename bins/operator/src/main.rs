@@ -95,6 +95,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         group: flags.group.clone(),
         instance_id: flags.instance_id.clone(),
         prometheus_address: flags.prometheus_address.clone(),
+        operator_namespace: flags.namespace.clone(),
         only: flags.domains.clone(),
         ..DomainSettings::default()
     };

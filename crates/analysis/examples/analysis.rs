@@ -20,7 +20,7 @@ pub fn run() -> String {
         "args": [{"name": "service", "value": "frontend"}],
     }));
     let readings = ["0.99", "0.97", "0.91", "0.88"];
-    let (run, secrets, settings) = (Uid::new("3f1c"), BTreeMap::new(), Settings::default());
+    let (run, secrets, jobs, settings) = (Uid::new("3f1c"), BTreeMap::new(), BTreeMap::new(), Settings::default());
     let (mut status, mut replies, mut output) = (RunStatus::default(), BTreeMap::new(), String::new());
     let mut now = Timestamp::UNIX_EPOCH;
     loop {
@@ -30,6 +30,8 @@ pub fn run() -> String {
             status: &status,
             replies: &replies,
             secrets: &secrets,
+            jobs: &jobs,
+            comparisons: &[],
             settings: &settings,
             now,
         };

@@ -23,13 +23,25 @@ pub struct Argument {
     pub value_from: Option<Value>,
 }
 
-/// A key of a Secret in the namespace of the run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a Secret lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretPlace {
+    /// In the namespace of the run.
+    #[default]
+    Run,
+    /// In the namespace of the operator, as the credentials of providers.
+    Operator,
+}
+
+/// A key of a Secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretRef {
     /// Name of the Secret.
     pub name: String,
     /// Key in its data.
     pub key: String,
+    /// Where it lies.
+    pub place: SecretPlace,
 }
 
 /// What reading a Secret gave.
@@ -121,7 +133,7 @@ impl Argument {
     pub fn secret(&self) -> Option<SecretRef> {
         let reference = self.value_from.as_ref()?.get("secretKeyRef")?;
         let text = |field: &str| reference.get(field).and_then(Value::as_str).map(str::to_owned);
-        Some(SecretRef { name: text("name")?, key: text("key")? })
+        Some(SecretRef { name: text("name")?, key: text("key")?, place: SecretPlace::Run })
     }
 
     /// The argument as the API has it.
@@ -232,7 +244,7 @@ pub(crate) struct Redaction {
 }
 
 impl Redaction {
-    fn add(&mut self, secret: Secret<String>) {
+    pub(crate) fn add(&mut self, secret: Secret<String>) {
         if !secret.expose().is_empty() && !self.secrets.contains(&secret) {
             self.secrets.push(secret);
             self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
@@ -339,7 +351,7 @@ mod tests {
     #[test]
     fn secrets_are_awaited_then_put_in_and_starred_out() {
         let list = arguments(json!([{"name": "t", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]));
-        let reference = SecretRef { name: "s".to_owned(), key: "k".to_owned() };
+        let reference = SecretRef { name: "s".to_owned(), key: "k".to_owned(), ..SecretRef::default() };
         assert_eq!(secret_values(&list, &BTreeMap::new()).unwrap().unread, std::slice::from_ref(&reference));
         let known = BTreeMap::from([(reference, SecretAnswer::Value(Secret::new("hunter2".to_owned())))]);
         let all = secret_values(&list, &known).unwrap();

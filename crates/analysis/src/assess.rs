@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::comparison::VERDICT;
 use crate::status::{MetricResult, RunStatus, Summary};
 use crate::{Metric, Phase, RunSpec, Verdict};
 
@@ -15,7 +16,7 @@ pub(crate) fn is_terminating(spec: &RunSpec, status: &RunStatus) -> bool {
 
 /// Which limit a metric has passed, and the words for it. A later check overrides an earlier one.
 fn passed_limit(metric: &Metric, result: &MetricResult) -> Option<(Phase, String)> {
-    let mut passed = None;
+    let mut passed = result.metadata.get(VERDICT).map(|why| (result.phase, why.clone()));
     let failure_limit = metric.failure_limit.unwrap_or(0);
     if failure_limit >= 0 && i64::from(result.failed) > failure_limit {
         passed = Some((Phase::Failed, format!("failed ({}) > failureLimit ({failure_limit})", result.failed)));

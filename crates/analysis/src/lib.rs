@@ -20,6 +20,7 @@
 
 mod argument;
 mod assess;
+mod comparison;
 mod condition;
 mod diagnostic;
 mod expression;
@@ -32,15 +33,20 @@ mod spec;
 mod status;
 mod template;
 
-pub use argument::{Argument, ArgumentError, SecretAnswer, SecretRef, merge_arguments};
+pub use argument::{Argument, ArgumentError, SecretAnswer, SecretPlace, SecretRef, merge_arguments};
+pub use comparison::{COMPARE_ANNOTATION, Comparison, Direction, EmptyPolicy, Pairs};
 pub use condition::{Condition, ConditionError};
 pub use diagnostic::Diagnostic;
 pub use expression::ExpressionError;
 pub use lint::{Endless, check_template};
 pub use metric::{Metric, MetricError, parse_metrics};
 pub use phase::{Phase, Verdict};
-pub use provider::{HttpRequest, Prometheus, Provider, ProviderError, Reading, Settings, Web};
-pub use run::{Answer, Query, QueryKey, Reply, RunInput, RunStep, step};
+pub use provider::{
+    Asking, AwsCredentials, CloudWatch, Datadog, Dynatrace, Earlier, GoogleCloudMonitoring, Graphite, HttpRequest,
+    Influxdb, Job, JobState, Kayenta, NewRelic, Next, Prometheus, Provider, ProviderError, Reading, Settings,
+    SkyWalking, Wavefront, Web,
+};
+pub use run::{Answer, JobRequest, Query, QueryKey, Reply, RunInput, RunStep, step};
 pub use spec::{RuleError, RunSpec, TimeToLive};
 pub use status::{Measurement, MetricResult, RunStatus, StatusError, Summary};
 pub use template::{RunRequest, TemplateError, TemplateRef, Templates};

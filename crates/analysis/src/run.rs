@@ -6,8 +6,9 @@ use object_model::{Duration, Timestamp, Uid};
 
 use crate::argument::{Redaction, SecretAnswer, SecretRef, SecretValues, resolve, secret_values, shown_values};
 use crate::assess::{assess, is_terminating};
+use crate::comparison::{Comparison, compare};
 use crate::condition::judge;
-use crate::provider::{HttpRequest, Settings};
+use crate::provider::{Asking, Earlier, HttpRequest, Job, JobState, Next, Provider, Settings};
 use crate::spec::{Retention, after};
 use crate::status::{Measurement, MetricResult, RunStatus};
 use crate::{Metric, Phase, RunSpec, Verdict, parse_metrics};
@@ -16,6 +17,9 @@ use crate::{Metric, Phase, RunSpec, Verdict, parse_metrics};
 const ERROR_RETRY: Duration = Duration::from_secs(10);
 /// The least time between measurements: status keeps whole seconds, and an interval of zero must not spin.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Where a measurement remembers its Job.
+const JOB_NAME: &str = "job-name";
 
 /// Names one measurement for ever: a repeat of its query is the same query, and its answer counts once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +30,8 @@ pub struct QueryKey {
     pub metric: String,
     /// Number of the measurement: 1, 2, 3, ...
     pub ordinal: u32,
+    /// Which of its questions: 0, 1, 2, ... Most measurements have one.
+    pub part: u32,
 }
 
 /// A reading to ask for.
@@ -65,6 +71,23 @@ pub enum Answer {
     },
 }
 
+/// What is to be done about the Job of a measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobRequest {
+    /// It is to be there; its name is that of the measurement, so a repeat finds it.
+    Create {
+        /// Which measurement.
+        key: QueryKey,
+        /// The Job's section, arguments put in.
+        job: Box<Job>,
+    },
+    /// It is to go with its pods: nobody waits for it any more.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
 /// All that a step looks at.
 #[derive(Debug, Clone, Copy)]
 pub struct RunInput<'a> {
@@ -78,6 +101,10 @@ pub struct RunInput<'a> {
     pub replies: &'a BTreeMap<QueryKey, Reply>,
     /// Secrets that were read for the run.
     pub secrets: &'a BTreeMap<SecretRef, SecretAnswer>,
+    /// Jobs of unfinished measurements, by name.
+    pub jobs: &'a BTreeMap<String, JobState>,
+    /// Comparisons of the canary with the stable version that were asked for.
+    pub comparisons: &'a [Comparison],
     /// Settings of the installation.
     pub settings: &'a Settings,
     /// The present.
@@ -93,6 +120,10 @@ pub struct RunStep {
     pub queries: Vec<Query>,
     /// Secrets to read before anything can be asked.
     pub secrets: Vec<SecretRef>,
+    /// Jobs to create or to delete.
+    pub jobs: Vec<JobRequest>,
+    /// Metrics that look again at a moment of their own, in the middle of a measurement.
+    pub waits: BTreeMap<String, Timestamp>,
     /// When to look again at the latest.
     pub wake: Option<Timestamp>,
     /// How the run ended, once it has.
@@ -116,7 +147,7 @@ pub struct RunStep {
 /// }]}));
 /// let step = step(&RunInput {
 ///     run: &Uid::new("1"), spec: &spec, status: &RunStatus::default(), replies: &BTreeMap::new(),
-///     secrets: &BTreeMap::new(), settings: &Settings::default(), now: "2026-01-01T00:00:00Z".parse().unwrap(),
+///     secrets: &BTreeMap::new(), jobs: &BTreeMap::new(), comparisons: &[], settings: &Settings::default(), now: "2026-01-01T00:00:00Z".parse().unwrap(),
 /// });
 /// assert_eq!(step.queries[0].key.metric, "success-rate");
 /// assert_eq!(step.status.to_json()["phase"], "Running");
@@ -126,6 +157,8 @@ pub fn step(input: &RunInput<'_>) -> RunStep {
         status: input.status.clone(),
         queries: Vec::new(),
         secrets: Vec::new(),
+        jobs: Vec::new(),
+        waits: BTreeMap::new(),
         wake: None,
         finished: None,
         ended_metrics: Vec::new(),
@@ -188,6 +221,7 @@ fn advance(input: &RunInput<'_>, prepared: &Prepared, step: &mut RunStep) {
     for (index, metric) in prepared.metrics.iter().enumerate() {
         measure(input, prepared, index, metric, terminating, step);
     }
+    compare(input.comparisons, &prepared.metrics, &mut step.status);
     let before: BTreeMap<String, Phase> =
         input.status.metric_results.iter().map(|result| (result.name.clone(), result.phase)).collect();
     // A metric that goes wrong ends the others, so a second look is needed for them; a third finds nothing new.
@@ -218,6 +252,8 @@ fn advance(input: &RunInput<'_>, prepared: &Prepared, step: &mut RunStep) {
 fn finish(input: &RunInput<'_>, step: &mut RunStep, verdict: Verdict) {
     step.queries.clear();
     step.secrets.clear();
+    step.jobs.retain(|job| matches!(job, JobRequest::Delete { .. }));
+    step.waits.clear();
     step.wake = None;
     step.status.phase = Some(verdict.phase);
     step.status.message.clone_from(&verdict.message);
@@ -241,42 +277,154 @@ fn measure(
     let unfinished = result.is_some_and(has_unfinished);
     if terminating {
         if unfinished {
-            terminate_unfinished(input, metric, &mut step.status);
+            terminate_unfinished(input, metric, step);
         }
         return;
     }
     let ordinal = result.map_or(1, MetricResult::next_ordinal);
-    let key = QueryKey { run: input.run.clone(), metric: metric.name.clone(), ordinal };
     let is_counted = metric.effective_count().is_some_and(|count| i64::from(result.map_or(0, |r| r.count)) >= count);
     if is_counted && !unfinished {
         return;
     }
-    if let Some(reply) = input.replies.get(&key) {
-        let measurement = read(input, prepared, index, reply);
-        record(prepared, metric, measurement, &mut step.status);
+    let key = QueryKey { run: input.run.clone(), metric: metric.name.clone(), ordinal, part: 0 };
+    let replies = replies(input, &key);
+    let is_due = due_at(metric, &step.status).is_some_and(|due| due <= input.now);
+    if replies.is_empty() && !unfinished && !is_due {
         return;
     }
-    if !unfinished && due_at(metric, &step.status).is_none_or(|due| due > input.now) {
+    if matches!(metric.provider, Provider::Job(_)) && unfinished {
+        follow_job(input, prepared, metric, &mut step.status);
         return;
     }
-    if !prepared.secrets.unread.is_empty() {
-        step.secrets.clone_from(&prepared.secrets.unread);
+    let unread = unread(input, prepared, metric);
+    if !unread.is_empty() {
+        step.secrets.extend(unread);
         return;
     }
-    let request = prepared
-        .with_secrets(input, index)
-        .and_then(|metric| metric.provider.request(input.now, input.settings).map_err(|error| error.to_string()));
-    match request {
-        Ok(mut request) => {
-            request.shown_url = prepared.secrets.redaction.redact(&request.shown_url);
-            step.queries.push(Query { key, request });
+    match next(input, prepared, index, key, &replies) {
+        Ok(Act::Ask(query)) => step.queries.push(*query),
+        Ok(Act::Wait(moment)) => {
+            step.waits.insert(metric.name.clone(), moment);
         }
+        Ok(Act::Begin(key, job)) => {
+            let begun = job_begun(input, &key);
+            begin(prepared, metric, begun, &mut step.status);
+            step.jobs.push(JobRequest::Create { key, job });
+        }
+        Ok(Act::Record(measurement)) => record(prepared, metric, *measurement, &mut step.status),
         Err(message) => {
-            let message = prepared.secrets.redaction.redact(&message);
-            let measurement = errored(input.now, input.now, message);
-            record(prepared, metric, measurement, &mut step.status);
+            let message = redaction(input, prepared, metric).redact(&message);
+            let begun = replies.first().map_or(input.now, |reply| reply.started_at);
+            let ended = replies.last().map_or(input.now, |reply| reply.finished_at);
+            record(prepared, metric, errored(begun, ended, message), &mut step.status);
         }
     }
+}
+
+/// What a measurement does now.
+enum Act {
+    Ask(Box<Query>),
+    Wait(Timestamp),
+    Begin(QueryKey, Box<Job>),
+    Record(Box<Measurement>),
+}
+
+/// The answers of one measurement, in the order of its questions.
+fn replies<'a>(input: &RunInput<'a>, key: &QueryKey) -> Vec<&'a Reply> {
+    let part = |part: u32| input.replies.get(&QueryKey { part, ..key.clone() });
+    (0..).map_while(part).collect()
+}
+
+/// Secrets that must be read before anything can be asked.
+fn unread(input: &RunInput<'_>, prepared: &Prepared, metric: &Metric) -> Vec<SecretRef> {
+    let mut unread = prepared.secrets.unread.clone();
+    unread.extend(metric.provider.secrets().into_iter().filter(|secret| !input.secrets.contains_key(secret)));
+    unread
+}
+
+/// Everything that must not be shown of a metric: secret arguments, and the credentials of its provider.
+fn redaction(input: &RunInput<'_>, prepared: &Prepared, metric: &Metric) -> Redaction {
+    let mut redaction = prepared.secrets.redaction.clone();
+    for secret in metric.provider.secrets() {
+        // Addresses, regions and account numbers are told apart from keys and tokens by their names.
+        let is_public = ["address", "region", "org", "account-id", "base-url-nerdgraph"].contains(&secret.key.as_str());
+        if let (false, Some(SecretAnswer::Value(value))) = (is_public, input.secrets.get(&secret)) {
+            redaction.add(value.clone());
+        }
+    }
+    redaction
+}
+
+fn next(
+    input: &RunInput<'_>,
+    prepared: &Prepared,
+    index: usize,
+    key: QueryKey,
+    replies: &[&Reply],
+) -> Result<Act, String> {
+    let metric = prepared.with_secrets(input, index)?;
+    if let Provider::Job(job) = &metric.provider {
+        return Ok(Act::Begin(key, Box::new(job.clone())));
+    }
+    let mut earlier = Vec::with_capacity(replies.len());
+    for reply in replies {
+        match &reply.answer {
+            Answer::Http { status, body } => earlier.push(Earlier { status: *status, body, at: reply.finished_at }),
+            Answer::Failed { reason } => return Err(reason.clone()),
+        }
+    }
+    let asking = Asking {
+        now: input.now,
+        started_at: input.status.started_at.unwrap_or(input.now),
+        interval: metric.interval,
+        settings: input.settings,
+        secrets: input.secrets,
+        earlier: &earlier,
+    };
+    let redaction = redaction(input, prepared, &metric);
+    match metric.provider.next(&asking).map_err(|error| error.to_string())? {
+        Next::Ask(mut request) => {
+            request.shown_url = redaction.redact(&request.shown_url);
+            let part = u32::try_from(replies.len()).unwrap_or(u32::MAX);
+            Ok(Act::Ask(Box::new(Query { key: QueryKey { part, ..key }, request: *request })))
+        }
+        Next::Wait(moment) => Ok(Act::Wait(moment)),
+        Next::Read => {
+            let (Some(first), Some(last)) = (replies.first(), replies.last()) else {
+                return Err("there is no answer to read".to_owned());
+            };
+            Ok(Act::Record(Box::new(read(&metric, &redaction, first.started_at, last))))
+        }
+    }
+}
+
+/// The measurement of a Job that was just created.
+fn job_begun(input: &RunInput<'_>, key: &QueryKey) -> Measurement {
+    let name = Job::name(&key.run, &key.metric, key.ordinal);
+    Measurement {
+        phase: Phase::Running,
+        started_at: Some(whole_second(input.now)),
+        metadata: BTreeMap::from([(JOB_NAME.to_owned(), name)]),
+        ..Measurement::default()
+    }
+}
+
+/// Ends the measurement of a Job that has ended. A Job that is gone is an error and is not started again under its name.
+fn follow_job(input: &RunInput<'_>, prepared: &Prepared, metric: &Metric, status: &mut RunStatus) {
+    let Some(begun) = status.result(&metric.name).and_then(|result| result.measurements.last()).cloned() else {
+        return;
+    };
+    let Some(name) = begun.metadata.get(JOB_NAME) else { return };
+    let (phase, message) = match input.jobs.get(name) {
+        None | Some(JobState::Running) => return,
+        Some(JobState::Complete) => (Phase::Successful, String::new()),
+        Some(JobState::Failed(reason)) => (Phase::Failed, reason.clone()),
+        Some(JobState::Stuck(reason)) => (Phase::Inconclusive, reason.clone()),
+        Some(JobState::Absent) => (Phase::Error, format!("job {name} is not there any more")),
+    };
+    let message = redaction(input, prepared, metric).redact(&message);
+    let finished_at = Some(whole_second(input.now));
+    record(prepared, metric, Measurement { phase, message, finished_at, ..begun }, status);
 }
 
 fn has_unfinished(result: &MetricResult) -> bool {
@@ -307,6 +455,9 @@ fn wake_for(metric: &Metric, step: &RunStep, now: Timestamp) -> Option<Timestamp
     if step.queries.iter().any(|query| query.key.metric == metric.name) {
         return None;
     }
+    if let Some(moment) = step.waits.get(&metric.name) {
+        return Some(*moment);
+    }
     if metric.effective_count().is_some_and(|count| i64::from(result.map_or(0, |r| r.count)) >= count) {
         return None;
     }
@@ -315,27 +466,26 @@ fn wake_for(metric: &Metric, step: &RunStep, now: Timestamp) -> Option<Timestamp
     (due > now || step.secrets.is_empty()).then_some(due)
 }
 
-/// Turns a reply into a measurement.
-fn read(input: &RunInput<'_>, prepared: &Prepared, index: usize, reply: &Reply) -> Measurement {
-    let redaction = &prepared.secrets.redaction;
-    let fail = |message: String| errored(reply.started_at, reply.finished_at, redaction.redact(&message));
+/// Turns the last reply into a measurement.
+fn read(metric: &Metric, redaction: &Redaction, started_at: Timestamp, reply: &Reply) -> Measurement {
+    let fail = |message: String| errored(started_at, reply.finished_at, redaction.redact(&message));
     let (status, body) = match &reply.answer {
         Answer::Http { status, body } => (*status, body),
         Answer::Failed { reason } => return fail(reason.clone()),
     };
-    let metric = match prepared.with_secrets(input, index) {
-        Ok(metric) => metric,
-        Err(message) => return fail(message),
-    };
-    let reading = match metric.provider.parse_answer(status, body) {
+    let reading = match metric.provider.parse_answer(status, body, reply.finished_at) {
         Ok(reading) => reading,
         Err(error) => return fail(error.to_string()),
     };
-    match judge(&metric, &reading.result, reply.finished_at) {
+    let judged = match reading.verdict {
+        Some(phase) => Ok(phase),
+        None => judge(metric, &reading.result, reply.finished_at),
+    };
+    match judged {
         Err(error) => fail(error.to_string()),
         Ok(phase) => Measurement {
             phase,
-            started_at: Some(whole_second(reply.started_at)),
+            started_at: Some(whole_second(started_at)),
             finished_at: Some(whole_second(reply.finished_at)),
             value: redaction.redact_value(&reading.value),
             metadata: redacted(redaction, reading.metadata),
@@ -358,8 +508,8 @@ fn redacted(redaction: &Redaction, metadata: BTreeMap<String, String>) -> BTreeM
     metadata.into_iter().map(|(key, value)| (key, redaction.redact(&value))).collect()
 }
 
-/// Counts a measurement and puts it in its place.
-fn record(prepared: &Prepared, metric: &Metric, measurement: Measurement, status: &mut RunStatus) {
+/// The result of a metric, new when it is the first measurement.
+fn result_of<'a>(prepared: &Prepared, metric: &Metric, status: &'a mut RunStatus) -> Option<&'a mut MetricResult> {
     if status.result(&metric.name).is_none() {
         status.metric_results.push(MetricResult {
             name: metric.name.clone(),
@@ -370,7 +520,19 @@ fn record(prepared: &Prepared, metric: &Metric, measurement: Measurement, status
             ..MetricResult::default()
         });
     }
-    let Some(result) = status.result_mut(&metric.name) else { return };
+    status.result_mut(&metric.name)
+}
+
+/// Puts a measurement in its place that is not finished; it counts when it is.
+fn begin(prepared: &Prepared, metric: &Metric, measurement: Measurement, status: &mut RunStatus) {
+    if let Some(result) = result_of(prepared, metric, status) {
+        result.measurements.push(measurement);
+    }
+}
+
+/// Counts a measurement and puts it in its place.
+fn record(prepared: &Prepared, metric: &Metric, measurement: Measurement, status: &mut RunStatus) {
+    let Some(result) = result_of(prepared, metric, status) else { return };
     match measurement.phase {
         Phase::Successful => {
             result.successful = result.successful.saturating_add(1);
@@ -396,10 +558,13 @@ fn record(prepared: &Prepared, metric: &Metric, measurement: Measurement, status
     result.measurements.push(measurement);
 }
 
-/// Ends a measurement that another controller began and that nobody will finish now.
-fn terminate_unfinished(input: &RunInput<'_>, metric: &Metric, status: &mut RunStatus) {
-    let Some(result) = status.result_mut(&metric.name) else { return };
+/// Ends a measurement that nobody will finish now, and its Job.
+fn terminate_unfinished(input: &RunInput<'_>, metric: &Metric, step: &mut RunStep) {
+    let Some(result) = step.status.result_mut(&metric.name) else { return };
     let Some(last) = result.measurements.last_mut() else { return };
+    if let Some(name) = last.metadata.get(JOB_NAME) {
+        step.jobs.push(JobRequest::Delete { name: name.clone() });
+    }
     last.phase = Phase::Inconclusive;
     last.message = "Metric Terminated".to_owned();
     last.finished_at = Some(whole_second(input.now));

@@ -36,3 +36,5 @@ pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
 pub const EPHEMERAL_METADATA: &str = "rollout.argoproj.io/ephemeral-metadata";
 /// Annotation of the generation of the workload that a Rollout takes its template from (Argo Rollouts).
 pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";
+/// Label of the Jobs and pods of an AnalysisRun (Argo Rollouts).
+pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";

@@ -260,6 +260,13 @@ pub enum Question {
     },
     /// Ask a metric provider or another HTTP server.
     Http(HttpQuery),
+    /// What does this Secret hold?
+    Secret {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// Compute a commit on the branch's present head.
     PlanCommit(CommitPlan),
     /// Make the planned commit and push it with the base as the expected old id.
@@ -282,10 +289,12 @@ pub enum Answer {
     Rendered(Rendered),
     /// To [`Question::Http`].
     Http(HttpReply),
+    /// To [`Question::Secret`]: its values by key; those that are no text are left out.
+    Secret(BTreeMap<String, Secret<String>>),
     /// To [`Question::PlanCommit`].
     Planned(PlannedCommit),
     /// To [`Question::Push`].
     Push(PushResult),
-    /// To any question about a repository that could not be answered.
+    /// To any question about a repository or a Secret that could not be answered.
     Failed(SourceFailure),
 }

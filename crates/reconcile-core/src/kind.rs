@@ -87,6 +87,10 @@ pub mod kinds {
     pub fn secret() -> Kind {
         Kind::namespaced("", "v1", "Secret", "secrets")
     }
+    /// batch Job.
+    pub fn job() -> Kind {
+        Kind::namespaced("batch", "v1", "Job", "jobs")
+    }
     /// apps Deployment.
     pub fn deployment() -> Kind {
         Kind::namespaced("apps", "v1", "Deployment", "deployments")

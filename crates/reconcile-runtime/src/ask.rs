@@ -87,6 +87,7 @@ fn kind_of(question: &Question) -> &'static str {
         Question::Fetch(_) => "fetch",
         Question::Render { .. } => "render",
         Question::Http(_) => "http",
+        Question::Secret { .. } => "secret",
         Question::PlanCommit(_) => "plan-commit",
         Question::Push { .. } => "push",
     }

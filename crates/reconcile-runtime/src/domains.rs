@@ -19,6 +19,8 @@ pub struct DomainSettings {
     pub instance_id: String,
     /// Address of Prometheus where a metric names none.
     pub prometheus_address: Option<String>,
+    /// Where the Secrets of metric providers lie.
+    pub operator_namespace: String,
     /// Who commits.
     pub bot: Identity,
     /// Names of the domains to run; empty for all.
@@ -31,6 +33,7 @@ impl Default for DomainSettings {
             group: "sluice.dev".to_owned(),
             instance_id: String::new(),
             prometheus_address: None,
+            operator_namespace: "sluice-system".to_owned(),
             bot: Identity { name: "Sluice".to_owned(), email: "sluice@localhost".to_owned() },
             only: Vec::new(),
         }
@@ -61,8 +64,11 @@ pub fn with_domains(mut builder: RuntimeBuilder, settings: &DomainSettings) -> R
         builder = builder.watch_only(kinds::replica_set(), WatchSelector::has(api::names::POD_TEMPLATE_HASH));
     }
     if runs("analysis") {
-        let metrics = analysis::Settings { prometheus_address: settings.prometheus_address.clone() };
-        builder = builder.domain(AnalysisDomain { settings: metrics, instance_id });
+        let prometheus_address = settings.prometheus_address.clone();
+        let metrics = analysis::Settings { prometheus_address, ..analysis::Settings::default() };
+        let operator_namespace = settings.operator_namespace.clone();
+        builder = builder.domain(AnalysisDomain { settings: metrics, instance_id, operator_namespace });
+        builder = builder.watch_only(kinds::job(), WatchSelector::has(api::names::ANALYSIS_RUN_UID));
     }
     if runs("promotion") {
         builder = builder.domain(PromotionDomain { group: settings.group.clone(), bot: settings.bot.clone() });

@@ -79,6 +79,7 @@ impl GitWorker {
                 &plan.source,
                 if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
             ),
+            Question::Secret { namespace, name } => return self.values(namespace, name).await.map(Answer::Secret),
             Question::Http(_) => {
                 return Err(self.inner.failure("InternalError", "an HTTP question is not about a repository", true));
             }
@@ -112,26 +113,34 @@ impl GitWorker {
         }
     }
 
-    /// Reads the credential of a source, in the shapes that Argo CD, Flux and Git credential stores use.
-    async fn credential(&self, namespace: &str, name: &str) -> Result<GitCredential, SourceFailure> {
+    async fn secret(&self, namespace: &str, name: &str) -> Result<object_model::Object, SourceFailure> {
         let target = ObjectRef { kind: kinds::secret(), namespace: Some(namespace.to_owned()), name: name.to_owned() };
-        let secret = match self.api.get(&Actor::Operator, &target, Detail::Full).await {
-            Ok(Some(secret)) => secret,
+        match self.api.get(&Actor::Operator, &target, Detail::Full).await {
+            Ok(Some(secret)) => Ok(secret),
             Ok(None) => {
                 let message = format!("Secret {namespace}/{name} with the credential does not exist");
-                return Err(self.inner.failure("CredentialMissing", &message, false));
+                Err(self.inner.failure("CredentialMissing", &message, false))
             }
             Err(error) => {
                 let message = format!("Secret {namespace}/{name} with the credential could not be read: {error}");
-                return Err(self.inner.failure("CredentialUnreadable", &message, false));
+                Err(self.inner.failure("CredentialUnreadable", &message, false))
             }
-        };
-        let field = |name: &str| {
-            use base64::Engine;
-            let text = secret.str_at(&format!("/data/{name}"))?;
-            let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
-            String::from_utf8(bytes).ok().map(|value| value.trim_end_matches('\n').to_owned())
-        };
+        }
+    }
+
+    /// Reads all values of a Secret that are text.
+    async fn values(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Secret<String>>, SourceFailure> {
+        let secret = self.secret(namespace, name).await?;
+        let data = secret.pointer("/data").and_then(serde_json::Value::as_object).into_iter().flatten();
+        let value =
+            |(key, value): (&String, &serde_json::Value)| Some((key.clone(), Secret::new(decoded(value.as_str()?)?)));
+        Ok(data.filter_map(value).collect())
+    }
+
+    /// Reads the credential of a source, in the shapes that Argo CD, Flux and Git credential stores use.
+    async fn credential(&self, namespace: &str, name: &str) -> Result<GitCredential, SourceFailure> {
+        let secret = self.secret(namespace, name).await?;
+        let field = |name: &str| decoded(secret.str_at(&format!("/data/{name}"))?);
         let password = ["password", "token", "bearerToken"].into_iter().find_map(field);
         let Some(password) = password.filter(|password| !password.is_empty()) else {
             let message = format!("Secret {namespace}/{name} has neither `password` nor `token`");
@@ -140,6 +149,13 @@ impl GitWorker {
         let username = field("username").unwrap_or_else(|| "git".to_owned());
         Ok(GitCredential { username, password: Secret::new(password) })
     }
+}
+
+/// A value of a Secret as text.
+fn decoded(text: &str) -> Option<String> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    String::from_utf8(bytes).ok().map(|value| value.trim_end_matches('\n').to_owned())
 }
 
 impl GitBackend for GitWorker {
@@ -166,7 +182,9 @@ impl Inner {
             }
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
-            Question::Http(_) => Err(self.failure("InternalError", "an HTTP question is not about a repository", true)),
+            Question::Http(_) | Question::Secret { .. } => {
+                Err(self.failure("InternalError", "this question is not about a repository", true))
+            }
         }
     }
 

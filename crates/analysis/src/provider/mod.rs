@@ -1,8 +1,22 @@
 //! Metric providers: how a reading is asked for and how the answer is read. Nothing is sent from here.
 
+mod asking;
+mod cloud_watch;
+mod datadog;
+mod dynatrace;
+mod google;
+mod graphite;
 mod http;
+mod influxdb;
+mod job;
 mod json_path;
+mod kayenta;
+mod new_relic;
+mod oauth2;
 mod prometheus;
+mod signature;
+mod sky_walking;
+mod wavefront;
 mod web;
 
 use std::collections::BTreeMap;
@@ -10,8 +24,24 @@ use std::collections::BTreeMap;
 use object_model::{Secret, Timestamp};
 use serde_json::Value as Json;
 
+use crate::Phase;
+use crate::argument::SecretRef;
 use crate::expression::Value;
+use crate::expression::value::format_plain;
+pub use asking::{Asking, Earlier, Next};
+pub use cloud_watch::CloudWatch;
+pub use datadog::Datadog;
+pub use dynatrace::Dynatrace;
+pub use google::GoogleCloudMonitoring;
+pub use graphite::Graphite;
+pub use influxdb::Influxdb;
+pub use job::{Job, JobState};
+pub use kayenta::Kayenta;
+pub use new_relic::NewRelic;
 pub use prometheus::Prometheus;
+pub use signature::AwsCredentials;
+pub use sky_walking::SkyWalking;
+pub use wavefront::Wavefront;
 pub use web::Web;
 
 /// The longest body of an answer.
@@ -48,11 +78,18 @@ pub struct Reading {
     pub value: String,
     /// What the provider says besides.
     pub metadata: BTreeMap<String, String>,
+    /// What the provider itself says of it; then conditions are not asked.
+    pub(crate) verdict: Option<Phase>,
 }
 
 impl Reading {
     pub(crate) fn new(result: Value, value: String, metadata: BTreeMap<String, String>) -> Self {
-        Self { result, value: truncated(&value, VALUE_MAX_BYTES), metadata }
+        Self { result, value: truncated(&value, VALUE_MAX_BYTES), metadata, verdict: None }
+    }
+
+    /// One number.
+    pub(crate) fn number(value: f64) -> Self {
+        Self::new(Value::Float(value), format_plain(value), BTreeMap::new())
     }
 }
 
@@ -106,6 +143,8 @@ pub enum ProviderError {
 pub struct Settings {
     /// Address of Prometheus where a metric names none.
     pub prometheus_address: Option<String>,
+    /// The identity with which AWS is asked.
+    pub aws: Option<AwsCredentials>,
 }
 
 /// The provider section of a metric.
@@ -119,6 +158,28 @@ pub enum Provider {
     Prometheus(Prometheus),
     /// Any HTTP endpoint that answers JSON.
     Web(Web),
+    /// A Kubernetes Job, whose end is the reading.
+    Job(Job),
+    /// Datadog.
+    Datadog(Datadog),
+    /// New Relic.
+    NewRelic(NewRelic),
+    /// Wavefront.
+    Wavefront(Wavefront),
+    /// Graphite.
+    Graphite(Graphite),
+    /// InfluxDB 2.
+    Influxdb(Influxdb),
+    /// AWS CloudWatch.
+    CloudWatch(CloudWatch),
+    /// Kayenta.
+    Kayenta(Kayenta),
+    /// SkyWalking.
+    SkyWalking(SkyWalking),
+    /// Dynatrace.
+    Dynatrace(Dynatrace),
+    /// Google Cloud Monitoring.
+    GoogleCloudMonitoring(GoogleCloudMonitoring),
     /// One that is not built in, by its key.
     Unsupported(String),
 }
@@ -137,34 +198,86 @@ impl Provider {
         if names.len() > 1 {
             return Self::Several(names);
         }
-        match names.pop() {
-            None => Self::Missing,
-            Some(name) if name == "prometheus" => Self::Prometheus(Prometheus::parse(&json["prometheus"])),
-            Some(name) if name == "web" => Self::Web(Web::parse(&json["web"])),
-            Some(name) => Self::Unsupported(name),
+        let Some(name) = names.pop() else { return Self::Missing };
+        let section = json.get(&name).unwrap_or(&Json::Null);
+        match name.as_str() {
+            "prometheus" => Self::Prometheus(Prometheus::parse(section)),
+            "web" => Self::Web(Web::parse(section)),
+            "job" => Self::Job(Job::parse(section)),
+            "datadog" => Self::Datadog(Datadog::parse(section)),
+            "newRelic" => Self::NewRelic(NewRelic::parse(section)),
+            "wavefront" => Self::Wavefront(Wavefront::parse(section)),
+            "graphite" => Self::Graphite(Graphite::parse(section)),
+            "influxdb" => Self::Influxdb(Influxdb::parse(section)),
+            "cloudWatch" => Self::CloudWatch(CloudWatch::parse(section)),
+            "kayenta" => Self::Kayenta(Kayenta::parse(section)),
+            "skywalking" => Self::SkyWalking(SkyWalking::parse(section)),
+            "dynatrace" => Self::Dynatrace(Dynatrace::parse(section)),
+            "googleCloudMonitoring" => Self::GoogleCloudMonitoring(GoogleCloudMonitoring::parse(section)),
+            _ => Self::Unsupported(name),
         }
     }
 
-    /// The request that asks for one reading at `now`.
+    /// The Secrets that the provider keeps its credentials in, by key; some of them may be absent.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Datadog(datadog) => datadog.secrets(),
+            Self::NewRelic(new_relic) => new_relic.secrets(),
+            Self::Wavefront(wavefront) => wavefront.secrets(),
+            Self::Influxdb(influxdb) => influxdb.secrets(),
+            Self::Dynatrace(dynatrace) => dynatrace.secrets(),
+            Self::GoogleCloudMonitoring(google) => google.secrets(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a measurement needs next, after the answers that it has.
     ///
     /// # Errors
-    /// When the section is wrong or the provider is not supported.
-    pub fn request(&self, now: Timestamp, settings: &Settings) -> Result<HttpRequest, ProviderError> {
+    /// When the section is wrong, the provider is not supported, or an answer on the way can't be used.
+    pub fn next(&self, asking: &Asking<'_>) -> Result<Next, ProviderError> {
         match self {
-            Self::Prometheus(prometheus) => prometheus.request(now, settings),
-            Self::Web(web) => web.request(),
+            Self::Prometheus(prometheus) => prometheus.next(asking),
+            Self::Web(web) => web.next(asking),
+            Self::Kayenta(kayenta) => kayenta.next(asking),
+            Self::GoogleCloudMonitoring(google) => google.next(asking),
+            _ if !asking.earlier.is_empty() => Ok(Next::Read),
+            other => Ok(Next::Ask(Box::new(other.request(asking)?))),
+        }
+    }
+
+    /// The one request of a provider that needs only one.
+    fn request(&self, asking: &Asking<'_>) -> Result<HttpRequest, ProviderError> {
+        match self {
+            Self::Datadog(datadog) => datadog.request(asking),
+            Self::NewRelic(new_relic) => new_relic.request(asking),
+            Self::Wavefront(wavefront) => wavefront.request(asking),
+            Self::Graphite(graphite) => graphite.request(),
+            Self::Influxdb(influxdb) => influxdb.request(asking),
+            Self::CloudWatch(cloud_watch) => cloud_watch.request(asking),
+            Self::SkyWalking(sky_walking) => sky_walking.request(asking),
+            Self::Dynatrace(dynatrace) => dynatrace.request(asking),
             other => Err(other.unusable()),
         }
     }
 
-    /// Reads an answer.
+    /// Reads the last answer of a measurement, which was complete at `at`.
     ///
     /// # Errors
     /// When it is not a success or not of the promised shape.
-    pub fn parse_answer(&self, status: u16, body: &[u8]) -> Result<Reading, ProviderError> {
+    pub fn parse_answer(&self, status: u16, body: &[u8], at: Timestamp) -> Result<Reading, ProviderError> {
         match self {
-            Self::Prometheus(_) => prometheus::parse_answer(status, body),
+            Self::Prometheus(_) | Self::GoogleCloudMonitoring(_) => prometheus::parse_answer(status, body),
             Self::Web(web) => web.parse_answer(status, body),
+            Self::Datadog(datadog) => datadog.parse_answer(status, body),
+            Self::NewRelic(_) => new_relic::parse_answer(status, body),
+            Self::Wavefront(wavefront) => wavefront.parse_answer(status, body, at.as_second()),
+            Self::Graphite(_) => graphite::parse_answer(status, body),
+            Self::Influxdb(_) => influxdb::parse_answer(status, body),
+            Self::CloudWatch(_) => cloud_watch::parse_answer(status, body),
+            Self::Kayenta(kayenta) => kayenta.parse_answer(status, body),
+            Self::SkyWalking(_) => sky_walking::parse_answer(status, body),
+            Self::Dynatrace(_) => dynatrace::parse_answer(status, body),
             other => Err(other.unusable()),
         }
     }
@@ -173,6 +286,7 @@ impl Provider {
     pub fn metadata(&self) -> BTreeMap<String, String> {
         match self {
             Self::Prometheus(prometheus) => prometheus.metadata(),
+            Self::NewRelic(new_relic) => new_relic.metadata(),
             _ => BTreeMap::new(),
         }
     }
@@ -236,12 +350,20 @@ mod tests {
     #[test]
     fn a_provider_that_is_not_built_in_is_named() {
         for (json, message) in [
-            (json!({"datadog": {}}), "metric provider `datadog` is not supported"),
+            (json!({"splunk": {}}), "metric provider `splunk` is not supported"),
             (json!({"plugin": {"a/b": {}}}), "metric provider `plugin a/b` is not supported"),
             (json!({"web": null}), "no provider specified"),
             (json!({"plugin": {"a": {}, "b": {}}}), "multiple providers specified"),
         ] {
-            let error = Provider::parse(&json).request(Timestamp::UNIX_EPOCH, &Settings::default()).unwrap_err();
+            let asking = Asking {
+                now: Timestamp::UNIX_EPOCH,
+                started_at: Timestamp::UNIX_EPOCH,
+                interval: None,
+                settings: &Settings::default(),
+                secrets: &BTreeMap::new(),
+                earlier: &[],
+            };
+            let error = Provider::parse(&json).next(&asking).unwrap_err();
             assert_eq!(error.to_string(), message, "{json}");
         }
     }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use object_model::{Secret, Timestamp, parse_go_duration};
 use serde_json::Value as Json;
 
+use super::asking::{Asking, Next};
+use super::oauth2::OAuth2;
+use super::signature::sign;
 use super::{BODY_MAX_BYTES, HttpRequest, ProviderError, Reading, Settings, excerpt, headers, http, text};
 use crate::expression::value::format_plain;
 use crate::expression::{Environment, Expression, Value};
@@ -25,6 +28,8 @@ pub struct Prometheus {
     headers: Vec<(String, Secret<String>)>,
     user: String,
     password: Secret<String>,
+    oauth2: Option<OAuth2>,
+    signing: Option<Json>,
     unsupported_authentication: Option<String>,
 }
 
@@ -54,8 +59,47 @@ impl Prometheus {
             headers: headers(json.get("headers")),
             user: text(basic, "username"),
             password: Secret::new(text(basic, "password")),
-            unsupported_authentication: super::unsupported_authentication(json, &["basicAuth"]),
+            unsupported_authentication: super::unsupported_authentication(json, &["basicAuth", "oauth2", "sigv4"]),
+            oauth2: OAuth2::parse(json),
+            signing: json
+                .pointer("/authentication/sigv4")
+                .filter(|section| section.as_object().is_some_and(|fields| !fields.is_empty()))
+                .cloned(),
         }
+    }
+
+    /// The query, after a token where the metric asks for one.
+    pub(super) fn next(&self, asking: &Asking<'_>) -> Result<Next, ProviderError> {
+        let request = || self.request(asking.now, asking.settings);
+        let ask = |request| Ok(Next::Ask(Box::new(request)));
+        match (&self.oauth2, asking.earlier) {
+            (None, []) => ask(self.signed(request()?, asking)?),
+            (Some(oauth2), []) => {
+                request()?;
+                ask(oauth2.request()?)
+            }
+            (Some(oauth2), [token]) => ask(oauth2.authorize(request()?, token)?),
+            _ => Ok(Next::Read),
+        }
+    }
+
+    /// Amazon's managed Prometheus takes signed requests only; other servers get none.
+    fn signed(&self, request: HttpRequest, asking: &Asking<'_>) -> Result<HttpRequest, ProviderError> {
+        let Some(section) = &self.signing else { return Ok(request) };
+        if !request.shown_url.contains("aps-workspaces") {
+            return Ok(request);
+        }
+        let spec = |reason: &str| ProviderError::Spec { reason: reason.to_owned() };
+        for field in ["profile", "roleArn"] {
+            if !text(section, field).is_empty() {
+                return Err(spec(&format!("prometheus authentication `sigv4.{field}` is not supported")));
+            }
+        }
+        let credentials = asking.settings.aws.as_ref().ok_or_else(|| spec("AWS credentials are not configured"))?;
+        let region = Some(text(section, "region")).filter(|region| !region.is_empty());
+        let region = region.or_else(|| credentials.region.clone());
+        let region = region.ok_or_else(|| spec("an AWS region is not configured"))?;
+        sign(request, credentials, (&region, "aps"), asking.now)
     }
 
     /// The request for one reading: an instant query at `now`, or the range that the metric asks for.
@@ -233,7 +277,7 @@ mod tests {
 
     fn request(section: Json) -> Result<HttpRequest, String> {
         let now = "2026-01-02T03:04:05.5Z".parse().unwrap();
-        let settings = Settings { prometheus_address: None };
+        let settings = Settings::default();
         Prometheus::parse(&section).request(now, &settings).map_err(|error| error.to_string())
     }
 
@@ -301,8 +345,8 @@ mod tests {
                 "missing mandatory parameter in metric for basic auth setup: password",
             ),
             (
-                json!({"address": "http://p", "authentication": {"oauth2": {"tokenUrl": "x"}}}),
-                "prometheus authentication `oauth2` is not supported",
+                json!({"address": "http://p", "authentication": {"kerberos": {"realm": "x"}}}),
+                "prometheus authentication `kerberos` is not supported",
             ),
         ] {
             assert_eq!(request(section).unwrap_err(), message);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use object_model::Secret;
 use serde_json::Value as Json;
 
+use super::asking::{Asking, Next};
 use super::json_path::JsonPath;
+use super::oauth2::OAuth2;
 use super::{BODY_MAX_BYTES, HttpRequest, ProviderError, Reading, excerpt, headers, http, text};
 use crate::expression::Value;
 
@@ -23,6 +25,7 @@ pub struct Web {
     timeout_s: u64,
     json_path: String,
     insecure: bool,
+    oauth2: Option<OAuth2>,
     unsupported_authentication: Option<String>,
 }
 
@@ -38,11 +41,26 @@ impl Web {
             timeout_s: timeout_s.unwrap_or(TIMEOUT_DEFAULT_S),
             json_path: Some(text(json, "jsonPath")).filter(|path| !path.is_empty()).unwrap_or_else(|| "{$}".to_owned()),
             insecure: json.get("insecure").and_then(Json::as_bool).unwrap_or(false),
-            unsupported_authentication: super::unsupported_authentication(json, &[]),
+            unsupported_authentication: super::unsupported_authentication(json, &["oauth2"]),
+            oauth2: OAuth2::parse(json),
         }
     }
 
-    pub(super) fn request(&self) -> Result<HttpRequest, ProviderError> {
+    /// The request, after a token where the metric asks for one.
+    pub(super) fn next(&self, asking: &Asking<'_>) -> Result<Next, ProviderError> {
+        let ask = |request| Ok(Next::Ask(Box::new(request)));
+        match (&self.oauth2, asking.earlier) {
+            (None, []) => ask(self.request()?),
+            (Some(oauth2), []) => {
+                self.request()?;
+                ask(oauth2.request()?)
+            }
+            (Some(oauth2), [token]) => ask(oauth2.authorize(self.request()?, token)?),
+            _ => Ok(Next::Read),
+        }
+    }
+
+    fn request(&self) -> Result<HttpRequest, ProviderError> {
         let spec = |reason: String| ProviderError::Spec { reason };
         if let Some(name) = &self.unsupported_authentication {
             return Err(spec(format!("web authentication `{name}` is not supported")));

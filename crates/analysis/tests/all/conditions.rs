@@ -35,6 +35,8 @@ fn answer(result: &str, condition: &str) -> String {
         status: &RunStatus::default(),
         replies: &BTreeMap::new(),
         secrets: &none,
+        jobs: &BTreeMap::new(),
+        comparisons: &[],
         settings: &settings,
         now: at(0),
     };

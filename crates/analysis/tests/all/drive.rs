@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use analysis::{
-    Answer, QueryKey, Reply, RunInput, RunSpec, RunStatus, RunStep, SecretAnswer, SecretRef, Settings, step,
+    Answer, Comparison, JobState, QueryKey, Reply, RunInput, RunSpec, RunStatus, RunStep, SecretAnswer, SecretRef,
+    Settings, step,
 };
 use object_model::{Timestamp, Uid};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ pub(crate) struct Drive {
     pub(crate) status: RunStatus,
     pub(crate) replies: BTreeMap<QueryKey, Reply>,
     pub(crate) secrets: BTreeMap<SecretRef, SecretAnswer>,
+    pub(crate) jobs: BTreeMap<String, JobState>,
+    pub(crate) comparisons: Vec<Comparison>,
     pub(crate) second: i64,
     script: BTreeMap<String, Vec<String>>,
     pub(crate) log: String,
@@ -64,6 +67,8 @@ impl Drive {
             status: RunStatus::default(),
             replies: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            comparisons: Vec::new(),
             second: 0,
             script,
             log: String::new(),
@@ -78,6 +83,8 @@ impl Drive {
             status: &self.status,
             replies: &self.replies,
             secrets: &self.secrets,
+            jobs: &self.jobs,
+            comparisons: &self.comparisons,
             settings: &Settings::default(),
             now: at(self.second),
         });

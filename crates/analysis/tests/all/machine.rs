@@ -261,10 +261,10 @@ fn a_spec_that_can_not_be_used_ends_the_run_with_the_reason() {
 
 #[test]
 fn a_metric_that_can_not_be_asked_is_an_error_of_its_own() {
-    let unknown = json!({"provider": {"datadog": {"query": "x"}}, "consecutiveErrorLimit": 0});
+    let unknown = json!({"provider": {"splunk": {"query": "x"}}, "consecutiveErrorLimit": 0});
     assert_snapshot!(log(&[metric("m", unknown)], &[], 60), @r#"
 0s m ended Error
-0s Error: Metric "m" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: metric provider `datadog` is not supported"
+0s Error: Metric "m" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: metric provider `splunk` is not supported"
 "#);
     let broken = json!({"successCondition": "result[0] >", "consecutiveErrorLimit": 0});
     assert_snapshot!(log(&[metric("m", broken)], &[("m", "1")], 60), @r#"
@@ -281,7 +281,7 @@ fn a_query_is_repeated_under_its_name_until_it_is_answered_and_the_answer_counts
     let again = drive.step().queries;
     assert_eq!(first, again);
     let key = first[0].key.clone();
-    assert_eq!(key, QueryKey { run: Uid::new("run-1"), metric: "m".to_owned(), ordinal: 1 });
+    assert_eq!(key, QueryKey { run: Uid::new("run-1"), metric: "m".to_owned(), ordinal: 1, part: 0 });
     let before = drive.status.clone();
     drive.replies.insert(key, Reply { started_at: at(0), finished_at: at(0), answer: answer("1") });
     let used = drive.step();
@@ -295,7 +295,7 @@ fn a_query_is_repeated_under_its_name_until_it_is_answered_and_the_answer_counts
 #[test]
 fn a_reply_to_another_run_of_the_same_name_is_not_used() {
     let mut drive = Drive::new(&json!({"metrics": [metric("m", json!({}))]}), &[]);
-    let key = QueryKey { run: Uid::new("run-0"), metric: "m".to_owned(), ordinal: 1 };
+    let key = QueryKey { run: Uid::new("run-0"), metric: "m".to_owned(), ordinal: 1, part: 0 };
     drive.replies.insert(key, Reply { started_at: at(0), finished_at: at(0), answer: answer("0") });
     assert_eq!(drive.step().queries.len(), 1);
     assert!(drive.status.metric_results.is_empty());
@@ -337,7 +337,7 @@ fn secrets_are_asked_for_then_used_and_never_shown() {
         "args": [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
     });
     let mut drive = Drive::new(&spec, &[]);
-    let reference = SecretRef { name: "s".to_owned(), key: "k".to_owned() };
+    let reference = SecretRef { name: "s".to_owned(), key: "k".to_owned(), ..SecretRef::default() };
     let waiting = drive.step();
     assert_eq!(
         (waiting.secrets.as_slice(), waiting.queries.len(), waiting.wake),
@@ -428,4 +428,36 @@ fn the_status_has_the_shape_of_the_api() {
   "startedAt": "2026-01-01T00:00:00Z"
 }
 "#);
+}
+
+#[test]
+fn a_canary_that_is_surely_worse_than_stable_fails_long_before_its_last_measurement() {
+    let pair = |name: &str| {
+        let mut one = metric(name, json!({"interval": "10s", "count": 100}));
+        one["successCondition"] = "".into();
+        one
+    };
+    let annotated = |text: &str| {
+        let mut run = object_model::Object::new("argoproj.io/v1alpha1", "AnalysisRun", Some("qa"), "run");
+        run.set_annotation(analysis::COMPARE_ANNOTATION, text);
+        let mut told = Vec::new();
+        let comparisons = analysis::Comparison::parse_all(&run, &mut told);
+        assert_eq!(told, []);
+        comparisons
+    };
+    let spec = json!({"metrics": [pair("canary"), pair("stable")]});
+    let words = [("canary", "0.2 0.3 0.2 0.25 0.2 0.3"), ("stable", "0.1 0.1 0.15 0.1")];
+    let mut drive = Drive::new(&spec, &words);
+    drive.comparisons = annotated(r#"[{"metric": "canary", "baseline": "stable", "minimumSamples": 5}]"#);
+    drive.run(2000);
+    assert_snapshot!(drive.log.lines().last().unwrap(), @r#" 60s Failed: Metric "canary" assessed Failed due to worse than stable in 7 of 7 pairs: evidence 31.9 >= 20.0 (false-alarm rate 0.05)"#);
+    assert_eq!(drive.status.run_summary.failed, 1);
+    let mut same = Drive::new(&spec, &[("canary", "0.1 0.2 0.1"), ("stable", "0.2 0.1 0.1")]);
+    same.comparisons = annotated(
+        r#"[{"metric": "canary", "baseline": "stable", "direction": "higherIsBetter", "falseAlarmRate": 0.01}]"#,
+    );
+    assert_eq!(same.run(2000).step().finished.unwrap().phase, Phase::Successful);
+    let mut silent = Drive::new(&spec, &[("canary", "none"), ("stable", "0.1")]);
+    silent.comparisons = annotated(r#"[{"metric": "canary", "baseline": "stable", "empty": "inconclusive"}]"#);
+    assert_snapshot!(silent.run(2000).log.lines().last().unwrap(), @r#" 40s Inconclusive: Metric "canary" assessed Inconclusive due to no data in 5 of 5 pairs with stable"#);
 }

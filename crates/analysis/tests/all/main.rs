@@ -5,5 +5,7 @@
 mod conditions;
 mod drive;
 mod example;
+mod jobs;
 mod machine;
 mod properties;
+mod vendors;

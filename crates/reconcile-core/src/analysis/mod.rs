@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::analysis::{
-    Answer as Measured, Query, QueryKey, Reply, RunInput, RunSpec, RunStatus, RunStep, SecretAnswer, SecretRef,
-    Settings,
+    Answer as Measured, Comparison, JobRequest, JobState, Query, QueryKey, Reply, RunInput, RunSpec, RunStatus,
+    RunStep, SecretAnswer, SecretPlace, SecretRef, Settings,
 };
 use object_model::{Object, Timestamp, Uid};
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ use crate::{
     Question, Reason, Slot, StatusPatch, View, Violation, kinds,
 };
 
+/// The most questions that one measurement may have, and so how often answers may lead to further questions.
+const ROUNDS_MAX: u32 = 256;
+
 /// Measures AnalysisRuns.
 #[derive(Debug, Clone, Default)]
 pub struct AnalysisDomain {
@@ -23,6 +26,8 @@ pub struct AnalysisDomain {
     pub settings: Settings,
     /// Runs with another `controller-instance-id` label belong to another controller; empty means: no label.
     pub instance_id: String,
+    /// Where the Secrets of metric providers lie that are not beside the run.
+    pub operator_namespace: String,
 }
 
 /// Everything that an analysis decision reads.
@@ -38,6 +43,8 @@ pub struct Snapshot {
     pub spec: RunSpec,
     /// Fields of the spec that can't be read.
     pub problems: Vec<String>,
+    /// Comparisons of the canary with the stable version that its annotation asks for.
+    pub comparisons: Vec<Comparison>,
     /// Its status, or why it can't be read.
     pub status: Result<RunStatus, String>,
     /// Settings of the installation.
@@ -46,6 +53,16 @@ pub struct Snapshot {
     pub replies: BTreeMap<QueryKey, Reply>,
     /// Open queries that are on their way.
     pub asked: Vec<QueryKey>,
+    /// Jobs of unfinished measurements, as they stand.
+    pub jobs: BTreeMap<String, JobState>,
+    /// The same as objects, those that are there.
+    pub job_objects: BTreeMap<String, Arc<Object>>,
+    /// Secrets that are being read.
+    pub asked_secrets: Vec<Slot>,
+    /// Secrets that were read.
+    pub secrets: BTreeMap<SecretRef, SecretAnswer>,
+    /// Where the Secrets of metric providers lie.
+    pub operator_namespace: String,
     /// Answers that the status has taken in.
     pub used: Vec<Slot>,
 }
@@ -61,7 +78,8 @@ impl Domain for AnalysisDomain {
             return None;
         }
         let uid = run.uid()?;
-        let (spec, diagnostics) = RunSpec::parse(run.pointer("/spec").unwrap_or(&Value::Null));
+        let (spec, mut diagnostics) = RunSpec::parse(run.pointer("/spec").unwrap_or(&Value::Null));
+        let comparisons = Comparison::parse_all(&run, &mut diagnostics);
         let status = RunStatus::parse(run.pointer("/status")).map_err(|error| error.to_string());
         let mut snapshot = Snapshot {
             now: view.now(),
@@ -71,13 +89,20 @@ impl Domain for AnalysisDomain {
                 .collect(),
             settings: self.settings.clone(),
             replies: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            job_objects: BTreeMap::new(),
+            asked_secrets: Vec::new(),
+            secrets: BTreeMap::new(),
+            operator_namespace: self.operator_namespace.clone(),
             asked: Vec::new(),
             used: Vec::new(),
             uid,
             spec,
+            comparisons,
             status,
             run,
         };
+        snapshot.observe_jobs(view);
         snapshot.observe_answers(view);
         Some(snapshot)
     }
@@ -93,68 +118,149 @@ impl Domain for AnalysisDomain {
     }
 
     fn watches(&self) -> Vec<Kind> {
-        vec![kinds::analysis_run()]
+        vec![kinds::analysis_run(), kinds::job()]
     }
 
     fn keys_for(&self, _view: &dyn View, object: &Object) -> Vec<Key> {
-        vec![Key::of(object)]
+        if object.kind() != "Job" {
+            return vec![Key::of(object)];
+        }
+        let owner = object.controller().filter(|owner| owner.kind == "AnalysisRun");
+        owner.map(|owner| Key::new(object.namespace().unwrap_or_default(), &owner.name)).into_iter().collect()
     }
 }
 
 impl Snapshot {
-    /// Looks for answers: first what would be asked, then whether it was answered.
-    fn observe_answers(&mut self, view: &dyn View) {
-        let Some(step) = self.step() else { return };
-        for query in step.queries {
-            let slot = slot_of(&query.key);
-            match view.answer(&slot).as_deref() {
-                Some(Answer::Http(reply)) => {
-                    self.replies.insert(query.key, reply_of(reply));
-                }
-                _ if view.is_asked(&slot) => self.asked.push(query.key),
-                _ => {}
-            }
+    /// Looks at the Jobs that the status remembers.
+    fn observe_jobs(&mut self, view: &dyn View) {
+        let Ok(status) = &self.status else { return };
+        let namespace = self.run.namespace().unwrap_or_default();
+        for result in &status.metric_results {
+            let last = result.measurements.last().filter(|last| last.finished_at.is_none());
+            let Some(name) = last.and_then(|last| last.metadata.get("job-name")) else { continue };
+            let job = view.get(&kinds::job(), namespace, name);
+            let job = job.filter(|job| job.controller().is_some_and(|owner| owner.uid == self.uid));
+            self.jobs.insert(name.clone(), job.as_deref().map_or(JobState::Absent, JobState::of));
+            self.job_objects.extend(job.map(|job| (name.clone(), job)));
         }
+    }
+
+    /// Looks for answers: first what would be asked, then whether it was answered, which may lead to the next question.
+    fn observe_answers(&mut self, view: &dyn View) {
+        for _ in 0..ROUNDS_MAX {
+            let Some(step) = self.step() else { return };
+            let mut found = self.observe_secrets(view, &step.secrets);
+            for query in step.queries {
+                let slot = slot_of(&query.key);
+                match view.answer(&slot).as_deref() {
+                    Some(Answer::Http(reply)) => {
+                        found |= self.replies.insert(query.key, reply_of(reply)).is_none();
+                    }
+                    _ if view.is_asked(&slot) => self.asked.push(query.key),
+                    _ => {}
+                }
+            }
+            if !found {
+                break;
+            }
+            self.asked.clear();
+        }
+        self.observe_used(view);
+    }
+
+    fn observe_secrets(&mut self, view: &dyn View, wanted: &[SecretRef]) -> bool {
+        let mut found = false;
+        for reference in wanted {
+            let slot = self.secret_slot(reference);
+            let answer = match view.answer(&slot).as_deref() {
+                Some(Answer::Secret(values)) => match values.get(&reference.key) {
+                    Some(value) => SecretAnswer::Value(value.clone()),
+                    None => SecretAnswer::Missing(format!(
+                        "key '{}' does not exist in secret '{}'",
+                        reference.key, reference.name
+                    )),
+                },
+                Some(Answer::Failed(failure)) => {
+                    // It is read again for the next measurement.
+                    self.used.push(slot);
+                    SecretAnswer::Missing(failure.message.clone())
+                }
+                _ => {
+                    if view.is_asked(&slot) {
+                        self.asked_secrets.push(slot);
+                    }
+                    continue;
+                }
+            };
+            found |= self.secrets.insert(reference.clone(), answer).is_none();
+        }
+        found
+    }
+
+    /// Answers that belong to measurements which the status has. A Secret is read anew for the next one.
+    fn observe_used(&mut self, view: &dyn View) {
         let Ok(status) = &self.status else { return };
         for result in &status.metric_results {
-            let last = result.next_ordinal().saturating_sub(1);
-            let slot = slot_of(&QueryKey { run: self.uid.clone(), metric: result.name.clone(), ordinal: last });
-            if view.answer(&slot).is_some() {
+            let ordinal = result.next_ordinal().saturating_sub(1);
+            for part in 0..ROUNDS_MAX {
+                let key = QueryKey { run: self.uid.clone(), metric: result.name.clone(), ordinal, part };
+                let slot = slot_of(&key);
+                if view.answer(&slot).is_none() {
+                    break;
+                }
                 self.used.push(slot);
             }
         }
+        if !self.used.is_empty() || status.phase.is_some_and(::analysis::Phase::is_completed) {
+            let slots = self.all_secrets().iter().map(|reference| self.secret_slot(reference)).collect::<Vec<_>>();
+            self.used.extend(slots.into_iter().filter(|slot| view.answer(slot).is_some()));
+        }
+        self.used.sort();
+        self.used.dedup();
+    }
+
+    /// Every Secret that the run may ever ask for.
+    fn all_secrets(&self) -> Vec<SecretRef> {
+        let arguments = self.spec.arguments.iter().filter_map(::analysis::Argument::secret);
+        let providers = self.spec.metrics.iter().filter_map(|metric| metric.get("provider"));
+        arguments.chain(providers.flat_map(|section| ::analysis::Provider::parse(section).secrets())).collect()
+    }
+
+    fn secret_namespace(&self, reference: &SecretRef) -> String {
+        match reference.place {
+            SecretPlace::Run => self.run.namespace().unwrap_or_default().to_owned(),
+            SecretPlace::Operator => self.operator_namespace.clone(),
+        }
+    }
+
+    /// All keys of one Secret come with one answer.
+    fn secret_slot(&self, reference: &SecretRef) -> Slot {
+        Slot::new(self.uid.as_str(), format!("secret/{}/{}", self.secret_namespace(reference), reference.name))
     }
 
     fn step(&self) -> Option<RunStep> {
         let status = self.status.as_ref().ok()?;
-        let mut secrets = BTreeMap::new();
-        let step = self.step_with(status, &secrets);
-        if step.secrets.is_empty() {
-            return Some(step);
-        }
-        for secret in step.secrets {
-            let why = format!("Secret {} is not readable: this operator reads no Secrets for analysis", secret.name);
-            secrets.insert(secret, SecretAnswer::Missing(why));
-        }
-        Some(self.step_with(status, &secrets))
-    }
-
-    fn step_with(&self, status: &RunStatus, secrets: &BTreeMap<SecretRef, SecretAnswer>) -> RunStep {
-        ::analysis::step(&RunInput {
+        Some(::analysis::step(&RunInput {
             run: &self.uid,
             spec: &self.spec,
             status,
             replies: &self.replies,
-            secrets,
+            secrets: &self.secrets,
+            jobs: &self.jobs,
+            comparisons: &self.comparisons,
             settings: &self.settings,
             now: self.now,
-        })
+        }))
     }
 }
 
 /// Where the answer to a query is kept: one name for ever, so that a repeat is the same query.
 fn slot_of(key: &QueryKey) -> Slot {
-    Slot::new(key.run.as_str(), format!("metric/{}/{}", key.metric, key.ordinal))
+    let name = match key.part {
+        0 => format!("metric/{}/{}", key.metric, key.ordinal),
+        part => format!("metric/{}/{}/{part}", key.metric, key.ordinal),
+    };
+    Slot::new(key.run.as_str(), name)
 }
 
 fn reply_of(reply: &HttpReply) -> Reply {
@@ -184,7 +290,12 @@ fn decide(snapshot: &Snapshot) -> Plan {
     plan.report.problems.clone_from(&snapshot.problems);
     let open: Vec<&Query> = step.queries.iter().filter(|query| !snapshot.asked.contains(&query.key)).collect();
     plan.stage(open.into_iter().map(ask).collect());
+    plan.stage(ask_secrets(snapshot, &step.secrets));
+    plan.stage(step.jobs.iter().filter_map(|job| job_act(snapshot, job)).collect());
     plan.stage(snapshot.used.iter().map(|slot| Act::new(Action::Forget { slot: slot.clone() })).collect());
+    if let Some(secret) = step.secrets.first() {
+        plan.wait(format!("AnalysisRun {}", snapshot.run.name()), format!("Secret {} is being read", secret.name));
+    }
     if !step.queries.is_empty() {
         plan.wait(
             format!("AnalysisRun {}", snapshot.run.name()),
@@ -212,6 +323,41 @@ fn ask(query: &Query) -> Act {
         insecure_tls: request.insecure_tls,
     };
     Act::new(Action::Ask { slot: slot_of(&query.key), question: Box::new(Question::Http(http)) })
+}
+
+fn ask_secrets(snapshot: &Snapshot, wanted: &[SecretRef]) -> Vec<Act> {
+    let one = |reference: &SecretRef| {
+        let question =
+            Question::Secret { namespace: snapshot.secret_namespace(reference), name: reference.name.clone() };
+        (snapshot.secret_slot(reference), question)
+    };
+    let questions: BTreeMap<Slot, _> = wanted.iter().map(one).collect();
+    let unasked = questions.into_iter().filter(|(slot, _)| !snapshot.asked_secrets.contains(slot));
+    unasked.map(|(slot, question)| Act::new(Action::Ask { slot, question: Box::new(question) })).collect()
+}
+
+/// A Job belongs to its run; it is deleted in the life that was looked at, with its pods.
+fn job_act(snapshot: &Snapshot, request: &JobRequest) -> Option<Act> {
+    let namespace = snapshot.run.namespace().unwrap_or_default();
+    match request {
+        JobRequest::Create { key, job } => {
+            let mut object = job.object(&snapshot.uid, snapshot.run.name(), namespace, &key.metric, key.ordinal);
+            let owner = json!({
+                "apiVersion": snapshot.run.api_version(), "kind": snapshot.run.kind(), "name": snapshot.run.name(),
+                "uid": snapshot.uid.as_str(), "controller": true, "blockOwnerDeletion": true,
+            });
+            object.set_at(&["metadata", "ownerReferences"], json!([owner]));
+            Some(Act::new(Action::Create { kind: kinds::job(), object: Box::new(object) }))
+        }
+        JobRequest::Delete { name } => {
+            let job = snapshot.job_objects.get(name)?;
+            Some(Act::new(Action::Delete {
+                target: ObjectRef::of(&kinds::job(), job),
+                precondition: Precondition::uid(job),
+                propagation: crate::Propagation::Foreground,
+            }))
+        }
+    }
 }
 
 /// Deletes a run whose time to live is over.
@@ -277,29 +423,56 @@ fn write(snapshot: &Snapshot, step: &RunStep, plan: &mut Plan) {
     });
 }
 
-/// A second opinion: a measurement that is in the status is not asked again, and a finished run asks nothing.
+/// A second opinion: a measurement that is in the status is not taken again, whether asked or run as a Job, and a
+/// finished run takes none.
 fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     let completed = snapshot.run.pointer("/status/completedAt").is_some();
-    let counted = |slot: &str| {
+    let is_taken = |metric: &str, ordinal: u64| {
         let results = snapshot.run.list_at("/status/metricResults");
         results.iter().any(|result| {
-            let name = result.get("name").and_then(Value::as_str).unwrap_or_default();
             let number = |key: &str| result.get(key).and_then(Value::as_u64).unwrap_or(0);
-            let done = number("count") + number("error");
-            let asked = slot.strip_prefix(&format!("metric/{name}/")).and_then(|ordinal| ordinal.parse::<u64>().ok());
-            asked.is_some_and(|ordinal| ordinal <= done)
+            let is_metric = result.get("name").and_then(Value::as_str) == Some(metric);
+            is_metric && ordinal <= number("count") + number("error")
         })
     };
     let mut violations = Vec::new();
-    for (stage, act) in
-        plan.stages.iter().enumerate().flat_map(|(stage, acts)| acts.iter().map(move |act| (stage, act)))
-    {
-        if let Action::Ask { slot, .. } = &act.action
-            && (completed || counted(&slot.name))
-        {
-            let message = format!("{} would be measured again", slot.name);
-            violations.push(Violation { rule: "measure-once", message, stage: Some(stage) });
+    for (stage, acts) in plan.stages.iter().enumerate() {
+        for act in acts {
+            let Some((metric, ordinal)) = measurement_of(&act.action) else { continue };
+            if completed || is_taken(&metric, ordinal) {
+                let message = format!("metric/{metric}/{ordinal} would be measured again");
+                violations.push(Violation { rule: "measure-once", message, stage: Some(stage) });
+            }
         }
     }
     violations
+}
+
+/// The metric and the number of the measurement that an action takes.
+fn measurement_of(action: &Action) -> Option<(String, u64)> {
+    match action {
+        Action::Ask { slot, .. } => {
+            let rest = slot.name.strip_prefix("metric/")?;
+            let mut parts: Vec<&str> = rest.rsplitn(3, '/').collect();
+            parts.reverse();
+            match parts.as_slice() {
+                [metric, ordinal] => Some(((*metric).to_owned(), ordinal.parse().ok()?)),
+                // A name may hold a slash itself, so the part is told by standing between two numbers.
+                [metric, ordinal, _] => match ordinal.parse() {
+                    Ok(ordinal) => Some(((*metric).to_owned(), ordinal)),
+                    Err(_) => {
+                        let (metric, ordinal) = rest.rsplit_once('/')?;
+                        Some((metric.to_owned(), ordinal.parse().ok()?))
+                    }
+                },
+                _ => None,
+            }
+        }
+        Action::Create { object, .. } if object.kind() == "Job" => {
+            let metric = object.annotation("analysisrun.argoproj.io/metric-name")?;
+            let (_, ordinal) = object.name().rsplit_once('.')?;
+            Some((metric.to_owned(), ordinal.parse().ok()?))
+        }
+        _ => None,
+    }
 }

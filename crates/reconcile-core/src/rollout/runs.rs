@@ -185,9 +185,35 @@ fn run_object(
     if let Some(set) = snapshot.new_set() {
         object.set_annotation(names::ROLLOUT_REVISION, &set.revision.to_string());
     }
+    if let Some(comparisons) = comparisons(snapshot, analysis) {
+        object.set_annotation(::analysis::COMPARE_ANNOTATION, &comparisons);
+    }
     object.set_at(&["metadata", "ownerReferences"], Value::Array(vec![act::owner_reference(snapshot)]));
     object.set_at(&["spec"], spec);
     Ok(object)
+}
+
+/// The comparisons that the run's templates ask for, those of nested ones among them, as one list.
+fn comparisons(snapshot: &Snapshot, analysis: &AnalysisRef) -> Option<String> {
+    let mut wanted = analysis.templates.clone();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut all: Vec<Value> = Vec::new();
+    while let Some(name) = wanted.pop() {
+        let Some(template) = snapshot.templates.get(&name) else { continue };
+        if !seen.insert(name) {
+            continue;
+        }
+        if let Some(text) = template.annotation(::analysis::COMPARE_ANNOTATION) {
+            match serde_json::from_str(text) {
+                Ok(Value::Array(items)) => all.extend(items),
+                // The run tells what is wrong with it.
+                _ => return Some(text.to_owned()),
+            }
+        }
+        let nested = ::analysis::TemplateRef::parse_list(template.pointer("/spec/templates"));
+        wanted.extend(nested.into_iter().map(|reference| (reference.name, reference.cluster_scope)));
+    }
+    (!all.is_empty()).then(|| Value::Array(all).to_string())
 }
 
 fn run_spec(snapshot: &Snapshot, wanted: &AnalysisRef) -> Result<Value, String> {

@@ -10,6 +10,7 @@
 
 mod blue_green;
 mod canary;
+mod analysis;
 mod example;
 mod play;
 mod rollout;
