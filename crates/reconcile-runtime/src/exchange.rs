@@ -212,7 +212,7 @@ fn lane_of(question: &Question) -> Option<String> {
         Question::PlanCommit(plan) | Question::Push { plan, .. } => {
             Some(format!("{}#{}", plan.source.url, plan.source.branch))
         }
-        Question::Fetch(_) | Question::Render { .. } | Question::Http(_) => None,
+        Question::Fetch(_) | Question::Render { .. } | Question::DryRun { .. } | Question::Http(_) => None,
     }
 }
 

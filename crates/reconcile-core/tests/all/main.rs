@@ -11,3 +11,4 @@
 mod example;
 mod play;
 mod rollout;
+mod sync;
