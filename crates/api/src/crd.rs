@@ -230,6 +230,7 @@ fn gitops_config(group: &str) -> Value {
                 ),
             ),
             ("apply", apply_settings()),
+            ("ignoreDifferences", list("The same as apply.ignore, as Argo CD has it.", ignore_entry())),
             ("sync", sync_settings()),
             (
                 "prune",
@@ -294,7 +295,23 @@ fn apply_settings() -> Value {
             ),
             ("conflicts", one_of("Fields that another manager owns.", &["fail", "force"])),
             ("onImmutable", one_of("Objects of which an immutable field changes.", &["fail", "recreate"])),
+            ("ignore", list("Fields that are left as they are.", ignore_entry())),
             ("onError", one_of("Whether what is fine is applied when something is not.", &["isolate", "transaction"])),
+        ],
+    )
+}
+
+fn ignore_entry() -> Value {
+    object(
+        "Fields of the objects that all filters cover.",
+        vec![
+            ("group", text("API group; any when empty.")),
+            ("kind", text("Kind; any when empty.")),
+            ("namespace", text("Namespace; any when empty.")),
+            ("name", text("Name; any when empty.")),
+            ("jsonPointers", list("JSON pointers.", text("Pointer."))),
+            ("jqPathExpressions", list("Paths of jq with [] and select(.field == \"text\").", text("Path."))),
+            ("managedFieldsManagers", list("Not supported.", text("Manager."))),
         ],
     )
 }

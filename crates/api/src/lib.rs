@@ -34,4 +34,6 @@ pub use environment::{Environment, QuotaLimits};
 pub use fields::{Fields, Problem};
 pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure, RenderSettings};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};
-pub use sync_settings::{ApplyMode, ApplySettings, Dependency, OnImmutable, PruneSettings, Retry, SyncSettings};
+pub use sync_settings::{
+    ApplyMode, ApplySettings, Dependency, IgnoreEntry, OnImmutable, PruneSettings, Retry, SyncSettings,
+};

@@ -67,6 +67,25 @@ pub enum OnImmutable {
     Recreate,
 }
 
+/// Fields of some objects that are left as they are, in Argo CD's words; an empty filter covers every object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IgnoreEntry {
+    /// Where it stands, such as `spec.ignoreDifferences[0]`.
+    pub field: String,
+    /// `group`.
+    pub group: Option<String>,
+    /// `kind`.
+    pub kind: Option<String>,
+    /// `namespace`.
+    pub namespace: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `jsonPointers`.
+    pub json_pointers: Vec<String>,
+    /// `jqPathExpressions`.
+    pub jq_paths: Vec<String>,
+}
+
 /// `spec.apply`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplySettings {
@@ -76,6 +95,8 @@ pub struct ApplySettings {
     pub force_conflicts: bool,
     /// `onImmutable`. Fail.
     pub on_immutable: OnImmutable,
+    /// `ignore`, and `spec.ignoreDifferences` as Argo CD has it.
+    pub ignore: Vec<IgnoreEntry>,
     /// `onError: transaction`: nothing is applied unless the server would take everything. False.
     pub is_transaction: bool,
 }
@@ -124,6 +145,10 @@ pub(crate) fn apply(fields: &mut Fields<'_>) -> ApplySettings {
             &[("fail", OnImmutable::Fail), ("recreate", OnImmutable::Recreate)],
             OnImmutable::Fail,
         ),
+        ignore: ["spec.apply.ignore", "spec.ignoreDifferences"]
+            .into_iter()
+            .flat_map(|path| ignore(fields, path))
+            .collect(),
         is_transaction: choice(fields, "spec.apply.onError", &[("isolate", false), ("transaction", true)], false),
     }
 }
@@ -178,6 +203,52 @@ fn retry(fields: &mut Fields<'_>) -> Retry {
         factor: fields.count("spec.sync.retry.backoff.factor").unwrap_or(usual.factor).max(1),
         delay_max: delay_max.max(delay),
     }
+}
+
+fn ignore(fields: &mut Fields<'_>, path: &str) -> Vec<IgnoreEntry> {
+    let items = match fields.value(path) {
+        None => return Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(other) => {
+            fields.problem(path, format!("must be a list, not {}", kind_of(other)));
+            return Vec::new();
+        }
+    };
+    let mut entries = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let field = format!("{path}[{index}]");
+        let text = |name: &str| {
+            item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty() && *text != "*").map(str::to_owned)
+        };
+        let mut texts = |name: &str| match item.get(name) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(other) => {
+                fields
+                    .problem(&format!("{field}.{name}"), format!("must be a list of strings, not {}", kind_of(other)));
+                Vec::new()
+            }
+        };
+        let entry = IgnoreEntry {
+            json_pointers: texts("jsonPointers"),
+            jq_paths: texts("jqPathExpressions"),
+            group: text("group"),
+            kind: text("kind"),
+            namespace: text("namespace"),
+            name: text("name"),
+            field: field.clone(),
+        };
+        if item.get("managedFieldsManagers").is_some_and(|managers| !managers.is_null()) {
+            fields.problem(
+                &format!("{field}.managedFieldsManagers"),
+                "is not supported; name the fields by jsonPointers or jqPathExpressions",
+            );
+        }
+        entries.push(entry);
+    }
+    entries
 }
 
 fn dependencies(fields: &mut Fields<'_>) -> Vec<Dependency> {

@@ -36,6 +36,7 @@ mod hooks;
 mod ignore;
 mod inventory;
 mod inventory_objects;
+mod jq_path;
 mod list_shape;
 mod normalise;
 mod order;
@@ -65,6 +66,7 @@ pub use inventory_objects::{
     ChunkPlan, ENTRIES_PER_CHUNK, INVENTORY_CONFIG_LABEL, INVENTORY_KIND, ReadInventoryError, plan_chunks,
     read_inventory,
 };
+pub use jq_path::{JqPathError, jq_path};
 pub use normalise::{LAST_APPLIED_ANNOTATION, normalise};
 pub use order::{
     Duplicate, Stage, StageName, WAVE_ANNOTATION, Wave, WaveError, apply_order, duplicates, kind_rank, wave_of,

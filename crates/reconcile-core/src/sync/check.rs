@@ -139,7 +139,7 @@ fn forced(snapshot: &Snapshot, id: &ObjectId, force: bool) -> Option<(&'static s
     }
     let live = snapshot.live.get(id)?;
     let is_ours = Owner::of(live).is_none_or(|owner| owner.uid == snapshot.identity.uid);
-    let was_applied = live.annotation(api::names::COMMIT).is_some();
+    let was_applied = live.annotations().keys().any(|key| key.starts_with("sluice.dev/applied"));
     (!is_ours || !was_applied)
         .then(|| ("force-needs-a-claim", format!("fields of {id} would be taken by force that never were ours")))
 }

@@ -49,7 +49,10 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         fetch(snapshot, &mut plan);
         match deletion::adjust_finalizer(snapshot) {
             // Nothing is applied before the finalizer holds the config.
-            Some(act) => plan.stage(vec![act]),
+            Some(act) => {
+                plan.stage(vec![act]);
+                return plan;
+            }
             None => follow(snapshot, &mut plan, &mut report),
         }
     }
@@ -160,9 +163,13 @@ fn sync(ground: Ground<'_>, plan: &mut Plan, report: &mut status::Report) {
     let is_staged = staged::is_staged(snapshot, waves);
     let look = |writes, only| Pass { writes, operation: None, only };
     if let Some(request) = request.as_ref().filter(|request| request.is_selective()) {
-        if go_through(snapshot, waves, inventory, look(true, Some(request)), plan, report) == Reached::End {
+        let mut tried = status::Report::default();
+        if go_through(snapshot, waves, inventory, look(true, Some(request)), plan, &mut tried) == Reached::End {
             report.handled_sync = Some(request.id.clone());
         }
+        // The status tells of all objects, not only of those that were asked for.
+        go_through(snapshot, waves, inventory, look(false, None), plan, report);
+        report.hold = gates::hold_without_request(snapshot).filter(|_| report.different > 0);
         return;
     }
     let is_under_way = is_staged

@@ -86,15 +86,20 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     let comparison = live.map(|live| {
         let claims = claims(snapshot, live);
         object = diff_engine::take_claimed(&object, live, &claims, FieldManager::Sync.name());
+        object = diff_engine::take_ignored(&object, live, &snapshot.ignore, FieldManager::Sync.name());
         keep_marks(&mut object, live);
         let applied = match diff_engine::applied_digest(&wish.object) {
             Some(digest) if live.annotation(APPLIED) == Some(&digest) => Applied::Same,
             Some(_) if live.annotation(APPLIED).is_some() => Applied::Other,
             _ => Applied::Unknown,
         };
-        is_repair = applied == Applied::Same;
-        let options =
-            CompareOptions { field_manager: FieldManager::Sync.name(), applied, claims: &claims, ignore: &[] };
+        is_repair = applied == Applied::Same && is_ours(snapshot, live);
+        let options = CompareOptions {
+            field_manager: FieldManager::Sync.name(),
+            applied,
+            claims: &claims,
+            ignore: &snapshot.ignore,
+        };
         let comparison = diff_engine::compare(&object, live, &options);
         // A commit that changes what somebody edited by hand is a repair too, where drift is repaired.
         let fields = live.annotation(FIELDS).filter(|_| snapshot.spec.sync.self_heal && is_ours(snapshot, live));
@@ -116,7 +121,7 @@ const FIELDS: &str = "sluice.dev/applied-fields";
 
 /// What stands on an object counts only where this config wrote it.
 fn is_ours(snapshot: &Snapshot, live: &Object) -> bool {
-    Owner::of(live).is_some_and(|owner| owner.uid == snapshot.identity.uid)
+    Owner::of(live).is_none_or(|owner| owner.uid == snapshot.identity.uid)
 }
 
 /// Where nothing else differs, the commit that last changed the object keeps standing on it.

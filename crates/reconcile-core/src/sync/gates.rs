@@ -25,7 +25,13 @@ pub(super) fn hold(snapshot: &Snapshot) -> Option<Hold> {
     if let Some(message) = snapshot.dependencies.first() {
         return Some(Hold { reason: "DependencyNotReady", message: message.clone() });
     }
-    if !snapshot.spec.sync.auto && Request::pending(&snapshot.config).is_none() {
+    let is_asked = Request::pending(&snapshot.config).is_some();
+    hold_without_request(snapshot).filter(|_| !is_asked)
+}
+
+/// Returns what keeps the rest from being applied when only some objects were asked for.
+pub(super) fn hold_without_request(snapshot: &Snapshot) -> Option<Hold> {
+    if !snapshot.spec.sync.auto {
         let message = format!("spec.sync.auto is false: a new value of annotation {} applies it", api::names::SYNC);
         return Some(Hold { reason: "AwaitingSync", message });
     }

@@ -165,7 +165,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
     let is_of_this_run = live.annotation(RUN) == Some(&operation.run(hook.phase));
     if !is_of_this_run && hook.deletion.before_creation {
         return match delete(snapshot, &id, inventory) {
-            Removal::Act(act) => progress.acts.push(act),
+            Removal::Act(act) => progress.acts.push(*act),
             Removal::UnderWay => progress.waiting = Some(format!("{name} of an earlier run is being deleted")),
             Removal::NotOurs => note(
                 HookResult::Failed,
@@ -211,7 +211,7 @@ pub(super) fn is_of_attempt(operation: &Operation, at: object_model::Timestamp) 
 }
 
 enum Removal {
-    Act(Act),
+    Act(Box<Act>),
     UnderWay,
     NotOurs,
 }
@@ -230,7 +230,7 @@ fn delete(snapshot: &Snapshot, id: &ObjectId, inventory: &Inventory) -> Removal 
         precondition: Precondition::exact(live),
         propagation: Propagation::Background,
     };
-    Removal::Act(Act::new(action).by(snapshot.actor()).destructive())
+    Removal::Act(Box::new(Act::new(action).by(snapshot.actor()).destructive()))
 }
 
 /// Deletes hooks whose phase is over and whose policy says so.
@@ -252,7 +252,7 @@ pub(super) fn clean_up(snapshot: &Snapshot, operation: &Operation, inventory: &I
             continue;
         }
         if let Removal::Act(act) = delete(snapshot, &id, inventory) {
-            acts.push(act);
+            acts.push(*act);
         }
     }
     acts

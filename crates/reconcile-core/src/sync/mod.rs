@@ -7,6 +7,7 @@ mod deletion;
 mod desired;
 mod gates;
 mod hooks;
+mod ignore;
 mod inventory;
 mod operation;
 mod options;

@@ -5,13 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use api::{GitOpsConfig, Problem, names};
-use diff_engine::{ConfigIdentity, Inventory};
+use diff_engine::{ConfigIdentity, IgnoreRule, Inventory};
 use object_model::{Object, ObjectId, Timestamp, Uid};
 
 use super::desired::{self, Wish};
 use super::hooks::{self, Hook, HookTemplate};
 use super::operation::Operation;
-use super::{gates, recreate, transaction};
+use super::{gates, ignore, recreate, transaction};
 use crate::patch::{canonical, digest};
 use crate::{
     Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Refusal, Rendered, Slot, SourceFailure, View, kinds,
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub spec: GitOpsConfig,
     /// What is wrong with the spec.
     pub problems: Vec<Problem>,
+    /// Differences that are left alone.
+    pub ignore: Vec<IgnoreRule>,
     /// Who it is, for its inventory.
     pub identity: ConfigIdentity,
     /// The repository and branch.
@@ -103,7 +105,9 @@ impl Snapshot {
     pub fn observe(view: &dyn View, kind: &Kind, key: &Key) -> Option<Self> {
         let config = view.get(kind, &key.namespace, &key.name)?;
         let uid = config.uid()?;
-        let (spec, problems) = GitOpsConfig::parse(&config);
+        let (spec, mut problems) = GitOpsConfig::parse(&config);
+        let (ignore, wrong) = ignore::rules(&spec);
+        problems.extend(wrong);
         let identity = identity(&config, key, &uid);
         let credential = spec.read_secret.clone().map(|name| (key.namespace.clone(), name));
         let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
@@ -139,6 +143,7 @@ impl Snapshot {
             config,
             spec,
             problems,
+            ignore,
             identity,
             git,
             source,

@@ -31,6 +31,8 @@ fn without_auto_a_commit_waits_for_a_request() {
     let ask = |text: &str| json!({"metadata": {"annotations": {"sluice.dev/sync": text}}});
     world.change(&config_kind(), "shop", ask("1 only ConfigMap/b"));
     assert_eq!(world.settle(), "apply ConfigMap b");
+    assert!(world.says("Ready").starts_with("False AwaitingSync"), "one of two is not all");
+    assert!(world.config().pointer("/status/lastHealthy").is_none());
     world.change(&config_kind(), "shop", ask("2"));
     assert_eq!(world.settle(), "apply ConfigMap a");
     assert!(world.says("Ready").starts_with("True"), "{}", world.says("Ready"));
@@ -152,7 +154,7 @@ fn what_is_pruned_last_waits_until_everything_is_healthy_and_kinds_can_be_protec
     let mut world = World::new(json!({}));
     world.commit(&[deployment.clone(), config_map("a", "blue"), last]);
     world.settle();
-    world.commit(&[deployment.clone()]);
+    world.commit(std::slice::from_ref(&deployment));
     assert_eq!(world.settle(), "delete ConfigMap a");
     let healthy = json!({"status": {
         "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, "readyReplicas": 1,
@@ -165,4 +167,30 @@ fn what_is_pruned_last_waits_until_everything_is_healthy_and_kinds_can_be_protec
     world.settle();
     world.commit(&[config_map("a", "blue")]);
     assert_eq!(world.settle(), "");
+}
+
+#[test]
+fn ignored_fields_are_left_alone_also_when_something_else_changes() {
+    let rules = json!([{"kind": "ConfigMap", "jsonPointers": ["/data/color"], "jqPathExpressions": [".data.size"]}]);
+    let mut world = World::new(json!({"ignoreDifferences": rules}));
+    let object = |shape: &str| {
+        let mut object = config_map("a", "blue");
+        object["data"]["size"] = json!("1");
+        object["data"]["shape"] = json!(shape);
+        object
+    };
+    world.commit(&[object("round")]);
+    world.settle();
+    world.change(&kinds::config_map(), "a", json!({"data": {"color": "red", "size": "7"}}));
+    assert_eq!(world.settle(), "");
+    assert!(world.says("Ready").starts_with("True"), "{}", world.says("Ready"));
+    world.commit(&[object("square")]);
+    world.settle();
+    let live = world.get(&kinds::config_map(), "a").unwrap();
+    assert_eq!(live.pointer("/data"), Some(&json!({"color": "red", "shape": "square", "size": "7"})));
+
+    let mut world = World::new(json!({"apply": {"ignore": [{"jqPathExpressions": [".data | keys"]}]}}));
+    world.commit(&[config_map("a", "blue")]);
+    assert!(!world.settle().contains("apply ConfigMap"));
+    assert!(world.says("Stalled").contains("spec.apply.ignore[0].jqPathExpressions: `.data | keys` is not understood"));
 }

@@ -125,4 +125,8 @@ fn objects_of_a_config_that_is_gone_are_taken_over_by_its_successor() {
     world.settle();
     assert!(world.says("Ready").starts_with("True"), "{}", world.says("Ready"));
     assert_eq!(world.get(&kinds::config_map(), "first").unwrap().str_at("/data/color"), Some("blue"));
+    // The same content, applied by a predecessor.
+    let owner = owner.replace("first", "second");
+    world.change(&kinds::config_map(), "second", json!({"metadata": {"annotations": {"sluice.dev/owner": owner}}}));
+    assert_eq!(world.settle(), "apply ConfigMap second");
 }
