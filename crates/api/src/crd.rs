@@ -167,6 +167,13 @@ fn gitops_config(group: &str) -> Value {
                 json!({"type": "integer", "minimum": 0, "maximum": 100, "description": "Largest share of the inventory that is pruned at once; 50."}),
             ),
             ("allowEmpty", flag("Whether a render without any object may prune everything; false.")),
+            (
+                "protectKinds",
+                list(
+                    "Kinds that are pruned only when the object itself allows it; namespaces, definitions, nodes, volumes and storage classes.",
+                    text("Kind or Kind.group."),
+                ),
+            ),
         ],
     );
     let spec = object(
@@ -222,28 +229,18 @@ fn gitops_config(group: &str) -> Value {
                     ],
                 ),
             ),
-            (
-                "apply",
-                object(
-                    "How objects are applied.",
-                    vec![("conflicts", one_of("Fields that another manager owns.", &["fail", "force"]))],
-                ),
-            ),
-            (
-                "sync",
-                object(
-                    "When objects are applied.",
-                    vec![(
-                        "selfHeal",
-                        json!({"description": "true repairs drift, detectOnly reports it.", "x-kubernetes-preserve-unknown-fields": true}),
-                    )],
-                ),
-            ),
+            ("apply", apply_settings()),
+            ("ignoreDifferences", list("The same as apply.ignore, as Argo CD has it.", ignore_entry())),
+            ("sync", sync_settings()),
             (
                 "prune",
                 object(
                     "What happens to objects that leave Git.",
-                    vec![("enabled", flag("Whether they are deleted; true.")), ("guard", guard)],
+                    vec![
+                        ("enabled", flag("Whether they are deleted; true.")),
+                        ("last", flag("Only once everything that Git has is healthy; false.")),
+                        ("guard", guard),
+                    ],
                 ),
             ),
             (
@@ -256,7 +253,14 @@ fn gitops_config(group: &str) -> Value {
                     ],
                 ),
             ),
-            ("suspend", flag("Stops everything but telling.")),
+            (
+                "deletionPolicy",
+                one_of(
+                    "What becomes of the objects when this config is deleted; Orphan.",
+                    &["Orphan", "Delete", "WaitForTermination"],
+                ),
+            ),
+            ("suspend", flag("Stops everything but telling; objects of a config that is deleted meanwhile stay.")),
         ],
     );
     let names = Names { kind: "GitOpsConfig", plural: "gitopsconfigs", short: &["goc"] };
@@ -278,6 +282,67 @@ fn gitops_config(group: &str) -> Value {
         root("Delivers a path of a Git branch.", required(spec, &["url", "branch", "path"])),
         columns,
         json!({"status": {}}),
+    )
+}
+
+fn apply_settings() -> Value {
+    object(
+        "How objects are applied.",
+        vec![
+            (
+                "mode",
+                one_of("Server-side apply, or one of its alternatives.", &["serverSide", "ifNotPresent", "replace"]),
+            ),
+            ("conflicts", one_of("Fields that another manager owns.", &["fail", "force"])),
+            ("onImmutable", one_of("Objects of which an immutable field changes.", &["fail", "recreate"])),
+            ("ignore", list("Fields that are left as they are.", ignore_entry())),
+            ("onError", one_of("Whether what is fine is applied when something is not.", &["isolate", "transaction"])),
+        ],
+    )
+}
+
+fn ignore_entry() -> Value {
+    object(
+        "Fields of the objects that all filters cover.",
+        vec![
+            ("group", text("API group; any when empty.")),
+            ("kind", text("Kind; any when empty.")),
+            ("namespace", text("Namespace; any when empty.")),
+            ("name", text("Name; any when empty.")),
+            ("jsonPointers", list("JSON pointers.", text("Pointer."))),
+            ("jqPathExpressions", list("Paths of jq with [] and select(.field == \"text\").", text("Path."))),
+            ("managedFieldsManagers", list("Not supported.", text("Manager."))),
+        ],
+    )
+}
+
+fn sync_settings() -> Value {
+    let backoff = object(
+        "Delays between attempts.",
+        vec![
+            ("duration", text("The first delay; 5s.")),
+            ("factor", json!({"type": "integer", "minimum": 1, "description": "By how much each is longer; 2."})),
+            ("maxDuration", text("The longest delay; 3m.")),
+        ],
+    );
+    let retry = object(
+        "How an operation with hooks or waves is tried again when it fails.",
+        vec![("limit", json!({"type": "integer", "minimum": 0, "description": "How often; 5."})), ("backoff", backoff)],
+    );
+    let dependency =
+        required(object("Another config.", vec![("name", text("Its name, in this namespace."))]), &["name"]);
+    object(
+        "When objects are applied.",
+        vec![
+            ("auto", flag("Whether a new commit is applied without being asked for; true.")),
+            (
+                "selfHeal",
+                json!({"description": "true repairs drift, detectOnly reports it.", "x-kubernetes-preserve-unknown-fields": true}),
+            ),
+            ("timeout", text("How long one attempt of an operation may take; for ever when empty.")),
+            ("retry", retry),
+            ("dependsOn", list("Configs that have to be ready first.", dependency)),
+        ],
     )
 }
 

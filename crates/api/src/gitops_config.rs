@@ -3,6 +3,7 @@
 use object_model::{Duration, Object};
 use serde_json::{Map, Value};
 
+use crate::sync_settings::{self, ApplySettings, PruneSettings, SyncSettings};
 use crate::{Fields, Problem};
 
 /// What happens in Git when what a commit deployed fails.
@@ -12,6 +13,17 @@ pub enum OnFailure {
     None,
     /// A commit restores the paths that the config rendered from.
     RevertCommit,
+}
+
+/// What becomes of the objects of a config that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// They stay as they are.
+    Orphan,
+    /// They are deleted too; the config goes once every delete was accepted.
+    Delete,
+    /// They are deleted too, with what depends on them; the config goes once they are gone.
+    WaitForTermination,
 }
 
 /// How the files of a config become objects.
@@ -50,20 +62,18 @@ pub struct GitOpsConfig {
     pub namespace: String,
     /// `spec.destination.serviceAccountName`, in the config's namespace: as whom objects are applied. `sluice`.
     pub service_account: String,
-    /// `spec.prune.enabled`. True.
-    pub prune: bool,
-    /// `spec.prune.guard.maxPercent`: more than this share of the inventory is never pruned at once. 50.
-    pub prune_percent_max: u32,
-    /// `spec.prune.guard.allowEmpty`. False.
-    pub prune_allow_empty: bool,
-    /// `spec.sync.selfHeal`: `true` repairs drift, `detectOnly` reports it. True.
-    pub self_heal: bool,
-    /// `spec.apply.conflicts`: `force` takes fields from other managers, `fail` reports them. `fail`.
-    pub force_conflicts: bool,
+    /// `spec.sync`: when objects are applied.
+    pub sync: SyncSettings,
+    /// `spec.apply`: how objects are applied.
+    pub apply: ApplySettings,
+    /// `spec.prune`: what happens to objects that leave Git.
+    pub prune: PruneSettings,
     /// `spec.rollback.onFailure`. None.
     pub on_failure: OnFailure,
     /// `spec.rollback.secretRef.name`: the write credential, in the config's namespace; apart from the read one.
     pub write_secret: Option<String>,
+    /// `spec.deletionPolicy`. Orphan.
+    pub deletion: DeletionPolicy,
     /// `spec.suspend`. False.
     pub suspend: bool,
 }
@@ -82,13 +92,12 @@ impl GitOpsConfig {
             render: render_fields(&mut fields, object.name()),
             namespace: fields.text("spec.destination.namespace").unwrap_or(own_namespace),
             service_account: fields.text("spec.destination.serviceAccountName").unwrap_or_else(|| "sluice".to_owned()),
-            prune: fields.boolean("spec.prune.enabled").unwrap_or(true),
-            prune_percent_max: fields.count("spec.prune.guard.maxPercent").unwrap_or(50),
-            prune_allow_empty: fields.boolean("spec.prune.guard.allowEmpty").unwrap_or(false),
-            self_heal: self_heal_field(&mut fields),
-            force_conflicts: force_field(&mut fields),
+            sync: sync_settings::sync(&mut fields),
+            apply: sync_settings::apply(&mut fields),
+            prune: sync_settings::prune(&mut fields),
             on_failure: on_failure_field(&mut fields),
             write_secret: fields.text("spec.rollback.secretRef.name"),
+            deletion: deletion_field(&mut fields),
             suspend: fields.boolean("spec.suspend").unwrap_or(false),
         };
         (config, fields.into_problems())
@@ -147,31 +156,6 @@ fn renderer_field(fields: &mut Fields<'_>) -> String {
     }
 }
 
-fn self_heal_field(fields: &mut Fields<'_>) -> bool {
-    match fields.value("spec.sync.selfHeal") {
-        None => true,
-        Some(value) => match (value.as_bool(), value.as_str()) {
-            (Some(flag), _) => flag,
-            (_, Some("detectOnly")) => false,
-            _ => {
-                fields.problem("spec.sync.selfHeal", "must be true or detectOnly");
-                true
-            }
-        },
-    }
-}
-
-fn force_field(fields: &mut Fields<'_>) -> bool {
-    match fields.text("spec.apply.conflicts").as_deref() {
-        None | Some("fail") => false,
-        Some("force") => true,
-        Some(other) => {
-            fields.problem("spec.apply.conflicts", format!("`{other}` is not one of force, fail"));
-            false
-        }
-    }
-}
-
 fn on_failure_field(fields: &mut Fields<'_>) -> OnFailure {
     match fields.text("spec.rollback.onFailure").as_deref() {
         None | Some("none") => OnFailure::None,
@@ -179,6 +163,19 @@ fn on_failure_field(fields: &mut Fields<'_>) -> OnFailure {
         Some(other) => {
             fields.problem("spec.rollback.onFailure", format!("`{other}` is not one of none, revertCommit"));
             OnFailure::None
+        }
+    }
+}
+
+fn deletion_field(fields: &mut Fields<'_>) -> DeletionPolicy {
+    match fields.text("spec.deletionPolicy").as_deref() {
+        None | Some("Orphan") => DeletionPolicy::Orphan,
+        Some("Delete") => DeletionPolicy::Delete,
+        Some("WaitForTermination") => DeletionPolicy::WaitForTermination,
+        Some(other) => {
+            fields
+                .problem("spec.deletionPolicy", format!("`{other}` is not one of Orphan, Delete, WaitForTermination"));
+            DeletionPolicy::Orphan
         }
     }
 }
@@ -200,7 +197,7 @@ mod tests {
     fn three_fields_are_a_complete_config() {
         let (config, problems) = config(json!({"url": "https://x/y.git", "branch": "main", "path": "./apps/"}));
         assert!(problems.is_empty());
-        assert_eq!((config.path.as_str(), config.namespace.as_str(), config.prune), ("apps", "qa", true));
+        assert_eq!((config.path.as_str(), config.namespace.as_str(), config.prune.enabled), ("apps", "qa", true));
     }
 
     #[test]

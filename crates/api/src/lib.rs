@@ -28,8 +28,12 @@ mod gitops_config;
 pub mod install;
 pub mod names;
 mod promotion;
+mod sync_settings;
 
 pub use environment::{Environment, QuotaLimits};
 pub use fields::{Fields, Problem};
-pub use gitops_config::{GitOpsConfig, OnFailure, RenderSettings};
+pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure, RenderSettings};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};
+pub use sync_settings::{
+    ApplyMode, ApplySettings, Dependency, IgnoreEntry, OnImmutable, PruneSettings, Retry, SyncSettings,
+};

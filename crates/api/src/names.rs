@@ -16,6 +16,10 @@ pub const APPLIED: &str = "sluice.dev/applied";
 pub const CLAIMS: &str = "sluice.dev/claims";
 /// Annotation on a GitOpsConfig: any new value asks for an immediate fetch.
 pub const REFRESH: &str = "sluice.dev/refresh";
+/// Annotation on a GitOpsConfig: any new value asks for a sync now; `ID only Kind/name,...` for one of some objects.
+pub const SYNC: &str = "sluice.dev/sync";
+/// Finalizer of a GitOpsConfig that takes what it delivered with it when it is deleted.
+pub const FINALIZER: &str = "sluice.dev/inventory";
 /// The product's own group.
 pub const GROUP: &str = "sluice.dev";
 /// Label of the pod-template hash (Argo Rollouts).

@@ -27,13 +27,16 @@
 
 mod claims;
 mod compare;
+mod field_digests;
 mod field_owners;
 mod field_pointer;
 mod field_set;
 mod health;
+mod hooks;
 mod ignore;
 mod inventory;
 mod inventory_objects;
+mod jq_path;
 mod list_shape;
 mod normalise;
 mod order;
@@ -47,9 +50,14 @@ mod walk;
 
 pub use claims::{CLAIMS_ANNOTATION, Claim, Claims, ClaimsError, autoscaler_claims, take_claimed, take_ignored};
 pub use compare::{Applied, Change, CompareOptions, Comparison, applied_digest, compare};
+pub use field_digests::{field_digests, had_changed_fields};
 pub use field_owners::{FieldOwner, field_owners};
 pub use field_pointer::{FieldPointer, FieldPointerError, PointerStep};
 pub use health::{Health, HealthStatus, assess, worst};
+pub use hooks::{
+    HOOK_ANNOTATION, HOOK_DELETE_POLICY_ANNOTATION, HookDeletion, HookError, HookOutcome, HookPhase, HookSpec,
+    Occasion, Role, hook_outcome, is_hook_at_work, role_of,
+};
 pub use ignore::IgnoreRule;
 pub use inventory::{
     ConfigIdentity, Entry, EntryState, Inventory, InventoryScope, Live, LiveView, Wanted, plan_inventory,
@@ -58,6 +66,7 @@ pub use inventory_objects::{
     ChunkPlan, ENTRIES_PER_CHUNK, INVENTORY_CONFIG_LABEL, INVENTORY_KIND, ReadInventoryError, plan_chunks,
     read_inventory,
 };
+pub use jq_path::{JqPathError, jq_path};
 pub use normalise::{LAST_APPLIED_ANNOTATION, normalise};
 pub use order::{
     Duplicate, Stage, StageName, WAVE_ANNOTATION, Wave, WaveError, apply_order, duplicates, kind_rank, wave_of,
@@ -65,7 +74,8 @@ pub use order::{
 pub use ownership::{OWNER_ANNOTATION, Owner, Ownership, OwnershipConflict, judge_ownership, ownership_conflicts};
 pub use predict::predict;
 pub use prune::{
-    KeepReason, PRUNE_ANNOTATION, PruneDecision, PrunePolicy, PruneScope, PruneVerdict, RenderOutcome, prune_plan,
+    KeepReason, PRUNE_ANNOTATION, PruneDecision, PrunePolicy, PruneScope, PruneVerdict, RenderOutcome,
+    SYNC_OPTIONS_ANNOTATION, deletion_plan, is_kept_on_deletion, prune_plan,
 };
 pub use redact::Redactor;
 pub use text::{print_between, print_fields, print_unified};

@@ -10,6 +10,9 @@ pub const WAVE_ANNOTATION: &str = "sluice.dev/wave";
 /// Argo CD's annotation of the same meaning.
 const ARGO_WAVE_ANNOTATION: &str = "argocd.argoproj.io/sync-wave";
 
+/// Both, ours first.
+pub(crate) const WAVE_ANNOTATIONS: [&str; 2] = [WAVE_ANNOTATION, ARGO_WAVE_ANNOTATION];
+
 /// Kinds in the order of creation; others come after, and webhook configurations last of all, because from then on
 /// every write goes through them.
 const KINDS: [(&str, &str); 37] = [
@@ -120,7 +123,7 @@ pub struct WaveError {
 /// # Errors
 /// When the annotation is not a whole number.
 pub fn wave_of(object: &Object) -> Result<i32, WaveError> {
-    for annotation in [WAVE_ANNOTATION, ARGO_WAVE_ANNOTATION] {
+    for annotation in WAVE_ANNOTATIONS {
         if let Some(text) = object.annotation(annotation) {
             let number = text.trim().parse();
             return number.map_err(|_| WaveError {

@@ -14,6 +14,9 @@ use crate::ownership::{OWNER_ANNOTATION, Owner};
 /// The annotation that keeps an object when it leaves Git (`disabled`) or lets a protected one go (`enabled`).
 pub const PRUNE_ANNOTATION: &str = "sluice.dev/prune";
 
+/// Argo CD's annotation with options for one object, separated by commas.
+pub const SYNC_OPTIONS_ANNOTATION: &str = "argocd.argoproj.io/sync-options";
+
 /// How the render that the plan leans on ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RenderOutcome {
@@ -178,11 +181,40 @@ pub fn prune_plan(
         .filter_map(|entry| decide(entry, live, scope))
         .collect();
     guard_share(&mut decisions, inventory, desired, scope);
+    sort_for_deletion(&mut decisions);
+    decisions
+}
+
+/// Decides about every object of the inventory of a config that goes away with what it delivered, in the order of
+/// deletion. What an annotation or its kind protects from a prune stays here too, and so does what Argo CD is told to
+/// keep when its application is deleted.
+pub fn deletion_plan(inventory: &Inventory, live: &LiveView<'_>, config: &ConfigIdentity) -> Vec<PruneDecision> {
+    let policy = PrunePolicy::default();
+    let scope = PruneScope { config, render: RenderOutcome::Complete, policy: &policy };
+    let mut decisions: Vec<PruneDecision> = inventory.iter().filter_map(|entry| decide(entry, live, &scope)).collect();
+    for decision in decisions.iter_mut().filter(|decision| decision.verdict == PruneVerdict::Delete) {
+        let Live::Present(object) = live.get(&decision.id) else { continue };
+        if let Some(annotation) = sync_option(object, &["Delete=false", "Delete=confirm"]) {
+            decision.verdict = PruneVerdict::Keep(KeepReason::OptedOut { annotation });
+        }
+    }
+    sort_for_deletion(&mut decisions);
+    decisions
+}
+
+/// Whether a live object stays when its config is deleted, by its kind or by an annotation.
+pub fn is_kept_on_deletion(live: &Object, config: &ConfigIdentity) -> bool {
+    let policy = PrunePolicy::default();
+    is_protected(live, &policy, config)
+        || opted_out(live).is_some()
+        || sync_option(live, &["Delete=false", "Delete=confirm"]).is_some()
+}
+
+fn sort_for_deletion(decisions: &mut [PruneDecision]) {
     decisions.sort_by(|left, right| {
         let key = |decision: &PruneDecision| (decision.wave, kind_rank(&decision.id.group, &decision.id.kind));
         key(right).cmp(&key(left)).then_with(|| right.id.cmp(&left.id))
     });
-    decisions
 }
 
 fn decide(entry: &Entry, live: &LiveView<'_>, scope: &PruneScope<'_>) -> Option<PruneDecision> {
@@ -238,12 +270,17 @@ fn keep_reason(entry: &Entry, object: &Object, scope: &PruneScope<'_>) -> Option
     if let Some(annotation) = opted_out(object) {
         return Some(KeepReason::OptedOut { annotation });
     }
-    let is_protected = scope.policy.protected.contains(&(entry.id.group.clone(), entry.id.kind.clone()))
-        || (entry.id.kind == "Namespace" && entry.id.name == scope.config.namespace);
-    if is_protected && object.annotation(PRUNE_ANNOTATION) != Some("enabled") {
+    if is_protected(object, scope.policy, scope.config) {
         return Some(KeepReason::Protected { kind: entry.id.kind.clone() });
     }
     None
+}
+
+/// Whether the kind of an object protects it and the object itself does not let go.
+fn is_protected(object: &Object, policy: &PrunePolicy, config: &ConfigIdentity) -> bool {
+    let kind = (object.group().to_owned(), object.kind().to_owned());
+    let is_home = object.kind() == "Namespace" && object.name() == config.namespace;
+    (policy.protected.contains(&kind) || is_home) && object.annotation(PRUNE_ANNOTATION) != Some("enabled")
 }
 
 /// The annotation that keeps an object, in our words or in those of Argo CD, Flux and Helm.
@@ -260,10 +297,14 @@ fn opted_out(object: &Object) -> Option<String> {
             return Some(format!("{key}: {value}"));
         }
     }
-    let key = "argocd.argoproj.io/sync-options";
-    let options = object.annotation(key)?;
-    let option = options.split(',').map(str::trim).find(|option| matches!(*option, "Prune=false" | "Prune=confirm"))?;
-    Some(format!("{key}: {option}"))
+    sync_option(object, &["Prune=false", "Prune=confirm"])
+}
+
+/// The first of these options that Argo CD's annotation on an object has, with the annotation before it.
+fn sync_option(object: &Object, wanted: &[&str]) -> Option<String> {
+    let options = object.annotation(SYNC_OPTIONS_ANNOTATION)?;
+    let option = options.split(',').map(str::trim).find(|option| wanted.contains(option))?;
+    Some(format!("{SYNC_OPTIONS_ANNOTATION}: {option}"))
 }
 
 /// Turns deletes into keeps when the render is empty or too large a part would go.

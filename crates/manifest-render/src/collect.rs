@@ -186,7 +186,11 @@ impl<'a> Collector<'a> {
         self.check_string_maps(&object, origin);
         let line = origin.position(&[]).map_or(0, |position| position.line);
         let place = if line == 0 { origin.file.to_owned() } else { format!("{}:{line}", origin.file) };
-        let id = object.id();
+        let mut id = object.id();
+        if id.name.is_empty() {
+            // Two hooks may have the same beginning of a name: each gets one of its own when it runs.
+            id.name = format!("{}#{}", object.str_at("/metadata/generateName").unwrap_or_default(), self.objects.len());
+        }
         if let Some(first) = self.first_places.get(&id) {
             let mut fault = origin
                 .fault(&[], format!("defined twice, first in {first}"))
@@ -217,6 +221,9 @@ impl<'a> Collector<'a> {
         }
         let metadata = fields.get("metadata");
         let name = metadata.and_then(|metadata| metadata.get("name"));
+        if name.is_none() && is_generated_hook(metadata) {
+            return;
+        }
         if let Some(message) = missing(name, "metadata.name") {
             let has_generate_name = metadata.is_some_and(|metadata| metadata.get("generateName").is_some());
             let hint = if has_generate_name {
@@ -260,6 +267,15 @@ impl<'a> Collector<'a> {
         }
         Err(RenderError::Invalid { diagnostics: self.faults })
     }
+}
+
+/// A hook may leave the end of its name to who runs it.
+fn is_generated_hook(metadata: Option<&Value>) -> bool {
+    let text = |pointer: &str| metadata.and_then(|metadata| metadata.pointer(pointer)).and_then(Value::as_str);
+    let is_hook = ["/annotations/argocd.argoproj.io~1hook", "/annotations/sluice.dev~1hook"]
+        .iter()
+        .any(|pointer| text(pointer).is_some());
+    is_hook && text("/generateName").is_some_and(|stem| !stem.is_empty())
 }
 
 enum Listed {

@@ -176,6 +176,15 @@ pub enum Action {
         /// Uid only; server-side apply needs no version.
         precondition: Precondition,
     },
+    /// PUT of a whole object over the very version that was seen, for users who ask for it.
+    Replace {
+        /// The kind of the object.
+        kind: Kind,
+        /// The whole object.
+        object: Box<Object>,
+        /// Life and version that were decided on.
+        precondition: Precondition,
+    },
     /// JSON merge patch with preconditions: Service selectors, weights, annotations of others' objects.
     Patch {
         /// The object.

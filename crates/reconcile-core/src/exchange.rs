@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::RenderSettings;
-use object_model::{Object, Secret, Timestamp};
+use object_model::{Object, ObjectId, Secret, Timestamp};
+
+use crate::{Actor, FieldManager, Kind};
 
 /// Where an answer is kept: who asked (an object's uid, or a shared thing such as a repository) and what for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +84,7 @@ pub struct SourceFailure {
     pub reason: String,
     /// What and where, for people; several lines when there are several errors.
     pub message: String,
-    /// When it was found.
+    /// When the question was asked: what happened since may make the next answer another one.
     pub at: Timestamp,
     /// Whether the same input can't succeed later (a broken file), so that only a new commit helps.
     pub lasting: bool,
@@ -238,6 +240,31 @@ pub enum PushResult {
     },
 }
 
+/// How a dry run writes an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DryRunForm {
+    /// Server-side apply by a manager.
+    Apply {
+        /// The manager.
+        manager: FieldManager,
+        /// Whether it takes fields from other managers.
+        force: bool,
+    },
+    /// Creation, also where an object of the name exists.
+    Create,
+}
+
+/// One object of a dry run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DryRunObject {
+    /// Its kind.
+    pub kind: Kind,
+    /// What would be written.
+    pub object: Object,
+    /// How.
+    pub form: DryRunForm,
+}
+
 /// Something slow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
@@ -257,6 +284,13 @@ pub enum Question {
         namespace: String,
         /// What random functions of charts draw from: the same for one config for ever.
         seed: String,
+    },
+    /// What would the cluster say to these writes?
+    DryRun {
+        /// As whom.
+        actor: Actor,
+        /// The writes; each is tried alone.
+        objects: Vec<DryRunObject>,
     },
     /// Ask a metric provider or another HTTP server.
     Http(HttpQuery),
@@ -287,6 +321,8 @@ pub enum Answer {
     Head(Head),
     /// To [`Question::Render`].
     Rendered(Rendered),
+    /// To [`Question::DryRun`]: the objects that would be refused, with the server's words.
+    DryRun(Vec<(ObjectId, String)>),
     /// To [`Question::Http`].
     Http(HttpReply),
     /// To [`Question::Secret`]: its values by key; those that are no text are left out.

@@ -36,8 +36,8 @@ pub use action::{
 pub use domain::{ActError, Domain, Key, Plan, Report, Stored, Violation, Waiting, Wake, World};
 pub use event::{EventType, Note, Reason};
 pub use exchange::{
-    Answer, CommitFacts, CommitPlan, Edits, FetchSource, Head, HttpQuery, HttpReply, Identity, PlannedCommit,
-    PushResult, Question, Rendered, RenderedObject, Slot, SourceFailure,
+    Answer, CommitFacts, CommitPlan, DryRunForm, DryRunObject, Edits, FetchSource, Head, HttpQuery, HttpReply,
+    Identity, PlannedCommit, PushResult, Question, Rendered, RenderedObject, Slot, SourceFailure,
 };
 pub use kind::{Kind, Scope, kinds};
-pub use view::{MemoryView, Read, View};
+pub use view::{MemoryView, Read, Refusal, View};

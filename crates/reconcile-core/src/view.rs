@@ -18,6 +18,15 @@ pub enum Read {
     Owned(Kind, Uid),
 }
 
+/// Why the server refused a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The server's words.
+    pub message: String,
+    /// When it did.
+    pub at: Timestamp,
+}
+
 /// Everything an observation can see. Answers are consistent within one observation.
 pub trait View {
     /// The present moment.
@@ -37,7 +46,7 @@ pub trait View {
     /// The kind of an object that a user wrote, when the cluster serves it.
     fn resolve(&self, api_version: &str, kind: &str) -> Option<Kind>;
     /// Why the last write of this object for this owner was refused, if it was and nothing changed since.
-    fn refusal(&self, owner: &Uid, target: &crate::ObjectRef) -> Option<String>;
+    fn refusal(&self, owner: &Uid, target: &crate::ObjectRef) -> Option<Refusal>;
     /// Moment of the last webhook or `sluice refresh` for a repository, when one came after `since`.
     fn refreshed(&self, url: &str, since: Timestamp) -> bool;
 }
@@ -58,7 +67,7 @@ pub struct MemoryView {
     /// Kinds that the cluster serves.
     pub served: Vec<Kind>,
     /// Refusals by owner and target.
-    pub refusals: BTreeMap<(Uid, crate::ObjectRef), String>,
+    pub refusals: BTreeMap<(Uid, crate::ObjectRef), Refusal>,
     /// Reads made so far.
     pub reads: Mutex<Vec<Read>>,
 }
@@ -119,7 +128,7 @@ impl View for MemoryView {
         self.served.iter().find(|served| served.kind == kind && served.api_version() == api_version).cloned()
     }
 
-    fn refusal(&self, owner: &Uid, target: &crate::ObjectRef) -> Option<String> {
+    fn refusal(&self, owner: &Uid, target: &crate::ObjectRef) -> Option<Refusal> {
         self.refusals.get(&(owner.clone(), target.clone())).cloned()
     }
 

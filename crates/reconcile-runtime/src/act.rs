@@ -46,6 +46,9 @@ impl KubeWorld<'_> {
                 demand(&mut body, precondition);
                 self.patch(&act.actor, &target, Patch::apply(body, manager.name(), *force), precondition).await
             }
+            Action::Replace { kind, object, precondition } => {
+                self.replace(&act.actor, kind, object, precondition).await
+            }
             Action::Patch { target, patch, precondition } => {
                 let patch = Patch::merge(patch.clone(), precondition);
                 self.patch(&act.actor, target, patch, precondition).await
@@ -97,6 +100,28 @@ impl KubeWorld<'_> {
             Err(ApiError::AlreadyExists { .. }) => {
                 self.shared.refresh_object(&target).await.map_err(|error| act_error(&target, error))?;
                 Ok(Stored::Unchanged)
+            }
+            Err(error) => Err(act_error(&target, error)),
+        }
+    }
+
+    async fn replace(
+        &self,
+        actor: &Actor,
+        kind: &Kind,
+        object: &Object,
+        precondition: &Precondition,
+    ) -> Result<Stored, ActError> {
+        let target = ObjectRef::of(kind, object);
+        self.fenced(&target)?;
+        let mut body = object.to_json();
+        demand(&mut body, precondition);
+        let refused = |message: String| ActError::Refused { target: target.to_string(), message, code: 400 };
+        let body = Object::from_json(body).map_err(|error| refused(error.to_string()))?;
+        match self.shared.api.replace_as(actor, &target, &body).await {
+            Ok(object) => Ok(self.stored(kind, object)),
+            Err(ApiError::NotFound { message }) => {
+                Err(ActError::Conflict { target: target.to_string(), detail: message })
             }
             Err(error) => Err(act_error(&target, error)),
         }
@@ -241,6 +266,7 @@ pub(crate) fn kind_of_act(action: &Action) -> &'static str {
     match action {
         Action::Create { .. } => "create",
         Action::Apply { .. } => "apply",
+        Action::Replace { .. } => "replace",
         Action::Patch { .. } => "patch",
         Action::JsonPatch { .. } => "json-patch",
         Action::Delete { .. } => "delete",
@@ -253,7 +279,9 @@ pub(crate) fn kind_of_act(action: &Action) -> &'static str {
 /// The object that an action writes.
 pub(crate) fn target_of(action: &Action) -> Option<ObjectRef> {
     match action {
-        Action::Create { kind, object } | Action::Apply { kind, object, .. } => Some(ObjectRef::of(kind, object)),
+        Action::Create { kind, object } | Action::Apply { kind, object, .. } | Action::Replace { kind, object, .. } => {
+            Some(ObjectRef::of(kind, object))
+        }
         Action::Patch { target, .. } | Action::JsonPatch { target, .. } | Action::Delete { target, .. } => {
             Some(target.clone())
         }

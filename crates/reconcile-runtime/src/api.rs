@@ -185,6 +185,16 @@ impl ApiClient {
         object_of(kind, self.json(request(Method::POST, &path, actor, JSON, Some(body))?).await?)
     }
 
+    /// Asks what a creation would lead to, without creating.
+    ///
+    /// # Errors
+    /// As [`ApiClient::create`].
+    pub(crate) async fn try_create(&self, actor: &Actor, kind: &Kind, object: &Object) -> Result<(), ApiError> {
+        let path = format!("{}?dryRun=All", collection_path(kind, object.namespace().unwrap_or_default()));
+        let body = Payload { content_type: "application/json", json: object.to_json() };
+        self.json(request(Method::POST, &path, actor, JSON, Some(body))?).await.map(|_| ())
+    }
+
     /// Sends a patch of any type to an object or its `status`.
     ///
     /// # Errors
@@ -239,8 +249,16 @@ impl ApiClient {
     /// # Errors
     /// [`ApiError::Conflict`] when it changed meanwhile, and the others.
     pub async fn replace(&self, target: &ObjectRef, object: &Object) -> Result<Object, ApiError> {
+        self.replace_as(&Actor::Operator, target, object).await
+    }
+
+    /// The same as another actor.
+    ///
+    /// # Errors
+    /// As [`ApiClient::replace`].
+    pub async fn replace_as(&self, actor: &Actor, target: &ObjectRef, object: &Object) -> Result<Object, ApiError> {
         let body = Payload { content_type: "application/json", json: object.to_json() };
-        let request = request(Method::PUT, &object_path(target), &Actor::Operator, JSON, Some(body))?;
+        let request = request(Method::PUT, &object_path(target), actor, JSON, Some(body))?;
         object_of(&target.kind, self.json(request).await?)
     }
 
@@ -324,6 +342,13 @@ impl Patch {
         }
         let body = Value::Array(operations);
         Self { content_type: "application/json-patch+json", body, query: String::new(), subresource: false }
+    }
+
+    /// Has the server only say what it would do.
+    #[must_use]
+    pub fn without_effect(mut self) -> Self {
+        self.query.push_str(if self.query.is_empty() { "?dryRun=All" } else { "&dryRun=All" });
+        self
     }
 
     /// Sends it to the `status` subresource.

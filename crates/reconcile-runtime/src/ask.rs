@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use reconcile_core::{Answer, HttpReply, Question, SourceFailure};
 use tokio::task::JoinSet;
 
+use crate::dry_run;
 use crate::exchange::Ready;
 use crate::sender::Sender;
 use crate::shared::{Shared, lock};
@@ -16,7 +17,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Answers questions about repositories. The runtime's own is [`crate::GitWorker`].
 pub trait GitBackend: Send + Sync + 'static {
-    /// Answers a question other than [`Question::Http`]; failures are answers too.
+    /// Answers a question about a repository; failures are answers too.
     fn answer<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer>;
 }
 
@@ -44,13 +45,16 @@ pub(crate) async fn run(shared: Arc<Shared>, answerers: Answerers) {
 
 async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
     let begun = tokio::time::Instant::now();
+    let asked = shared.clock.now();
     let kind = kind_of(&ready.question);
     // A task of its own, so that a panic in a reader of foreign bytes is an answer and not the end of the runtime.
     let mut alone = JoinSet::new();
     let question = ready.question.clone();
+    let api = shared.api.clone();
     alone.spawn(async move {
         match &question {
             Question::Http(query) => Answer::Http(answerers.sender.send(query).await),
+            Question::DryRun { actor, objects } => dry_run::answer(&api, actor, objects, asked).await,
             other => answerers.git.answer(other).await,
         }
     });
@@ -61,7 +65,7 @@ async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
         _ => Answer::Failed(SourceFailure {
             reason: "InternalError".to_owned(),
             message: message.to_owned(),
-            at: now,
+            at: asked,
             lasting: false,
         }),
     };
@@ -86,6 +90,7 @@ fn kind_of(question: &Question) -> &'static str {
     match question {
         Question::Fetch(_) => "fetch",
         Question::Render { .. } => "render",
+        Question::DryRun { .. } => "dry-run",
         Question::Http(_) => "http",
         Question::Secret { .. } => "secret",
         Question::PlanCommit(_) => "plan-commit",

@@ -420,7 +420,7 @@ fn remember(
     let (namespace, name) = place_of(target);
     let seen = lock(&shared.store).get(&target.kind, &namespace, &name);
     let target_seen = seen.map(|object| fingerprint(&object));
-    let refusal = Refusal { owner, message, target_seen, at: Instant::now() };
+    let refusal = Refusal { owner, message, target_seen, at: Instant::now(), moment: shared.clock.now() };
     let mut refusals = lock(&shared.refusals);
     let of_task = refusals.entry(task.clone()).or_default();
     let known = of_task.get(target).is_some_and(|old| old.message == refusal.message);

@@ -212,7 +212,11 @@ fn lane_of(question: &Question) -> Option<String> {
         Question::PlanCommit(plan) | Question::Push { plan, .. } => {
             Some(format!("{}#{}", plan.source.url, plan.source.branch))
         }
-        Question::Fetch(_) | Question::Render { .. } | Question::Http(_) | Question::Secret { .. } => None,
+        Question::Fetch(_)
+        | Question::Render { .. }
+        | Question::DryRun { .. }
+        | Question::Http(_)
+        | Question::Secret { .. } => None,
     }
 }
 

@@ -22,6 +22,8 @@ use crate::{Clock, GitBackend};
 /// How many paths are rendered at once: it is work for the processor, and more threads only take more memory.
 const RENDERS_AT_ONCE: usize = 2;
 
+const NOT_ABOUT_A_REPOSITORY: &str = "this question is not about a repository";
+
 /// Where blocking work runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Blocking {
@@ -80,8 +82,8 @@ impl GitWorker {
                 if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
             ),
             Question::Secret { namespace, name } => return self.values(namespace, name).await.map(Answer::Secret),
-            Question::Http(_) => {
-                return Err(self.inner.failure("InternalError", "an HTTP question is not about a repository", true));
+            Question::Http(_) | Question::DryRun { .. } => {
+                return Err(self.inner.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true));
             }
         };
         let credential = match wanted {
@@ -160,7 +162,12 @@ fn decoded(text: &str) -> Option<String> {
 
 impl GitBackend for GitWorker {
     fn answer<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.work(question).await.unwrap_or_else(Answer::Failed) })
+        Box::pin(async move {
+            // A webhook that comes while the remote fails must not be taken for older than the failure.
+            let asked = self.inner.clock.now();
+            let answer = self.work(question).await;
+            answer.unwrap_or_else(|failure| Answer::Failed(SourceFailure { at: asked, ..failure }))
+        })
     }
 }
 
@@ -182,8 +189,8 @@ impl Inner {
             }
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
-            Question::Http(_) | Question::Secret { .. } => {
-                Err(self.failure("InternalError", "this question is not about a repository", true))
+            Question::Http(_) | Question::DryRun { .. } | Question::Secret { .. } => {
+                Err(self.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true))
             }
         }
     }

@@ -33,6 +33,7 @@ mod clock;
 mod discovery;
 mod domains;
 mod drive;
+mod dry_run;
 mod erased;
 mod exchange;
 mod git;

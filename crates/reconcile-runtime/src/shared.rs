@@ -29,6 +29,8 @@ pub(crate) struct Refusal {
     /// The target when it was refused, see [`fingerprint`].
     pub(crate) target_seen: Option<(Option<Uid>, String)>,
     pub(crate) at: Instant,
+    /// The same, as decisions read it.
+    pub(crate) moment: Timestamp,
 }
 
 /// What other tasks than the one that found it have to do.

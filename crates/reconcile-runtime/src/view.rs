@@ -107,7 +107,7 @@ impl View for StoreView<'_> {
         }
     }
 
-    fn refusal(&self, owner: &Uid, target: &ObjectRef) -> Option<String> {
+    fn refusal(&self, owner: &Uid, target: &ObjectRef) -> Option<reconcile_core::Refusal> {
         let refusals = lock(&self.shared.refusals);
         let refusal = refusals.get(self.task?)?.get(target)?;
         let (namespace, name) = place_of(target);
@@ -116,7 +116,7 @@ impl View for StoreView<'_> {
         let still_so = refusal.owner.as_ref().is_none_or(|had| had == owner)
             && refusal.target_seen == seen
             && Instant::now().duration_since(refusal.at) < REFUSAL_TTL;
-        still_so.then(|| refusal.message.clone())
+        still_so.then(|| reconcile_core::Refusal { message: refusal.message.clone(), at: refusal.moment })
     }
 
     fn refreshed(&self, url: &str, since: Timestamp) -> bool {

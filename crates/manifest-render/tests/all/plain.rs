@@ -50,6 +50,13 @@ fn include_and_exclude_choose_files() {
 }
 
 #[test]
+fn a_hook_may_leave_the_end_of_its_name_to_each_run() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  generateName: migrate-\n  annotations: {argocd.argoproj.io/hook: PreSync}\n";
+    let files = MemoryFiles::new().with("qa/a.yaml", job).with("qa/b.yaml", job);
+    assert_eq!(render(&Source::at("qa"), &files, &Budget::default()).unwrap().objects.len(), 2);
+}
+
+#[test]
 fn all_faults_of_all_files_are_said_at_once() {
     let files = MemoryFiles::new()
         .with("qa/broken.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n\tname: web\n")

@@ -59,7 +59,7 @@ impl Domain for EnvironmentDomain {
             let kind = kind_of(&wanted)?;
             let target = ObjectRef::of(&kind, &wanted);
             let live = view.get(&kind, wanted.namespace().unwrap_or_default(), wanted.name());
-            Some(Part { live, refusal: view.refusal(&uid, &target), kind, wanted })
+            Some(Part { live, refusal: view.refusal(&uid, &target).map(|refusal| refusal.message), kind, wanted })
         };
         let parts = wanted(&spec).into_iter().filter_map(part).collect();
         Some(Snapshot { now: view.now(), environment, spec, problems, parts })

@@ -1,9 +1,12 @@
 //! What Git wants, made ready for the cluster: namespace, ownership, claims.
 
-use api::{GitOpsConfig, names};
-use diff_engine::{Applied, Claim, Claims, CompareOptions, Comparison, Owner};
-use object_model::Object;
+use std::collections::BTreeSet;
 
+use api::{GitOpsConfig, names};
+use diff_engine::{Applied, Claim, Claims, CompareOptions, Comparison, Owner, Role};
+use object_model::{Object, ObjectId};
+
+use super::hooks::HookTemplate;
 use super::snapshot::Snapshot;
 use crate::{FieldManager, Rendered, Scope, View, kinds};
 
@@ -18,18 +21,38 @@ pub struct Wish {
     pub line: u32,
 }
 
-/// Puts objects that name no namespace into the config's, when their kind lives in one.
-pub(super) fn wishes(view: &dyn View, spec: &GitOpsConfig, rendered: &Rendered) -> Vec<Wish> {
-    let place = |item: &crate::RenderedObject| {
+/// A render, sorted by what its objects are in a sync.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    /// What is delivered.
+    pub(super) wishes: Vec<Wish>,
+    /// What runs at some point.
+    pub(super) hooks: Vec<HookTemplate>,
+    /// What is left out, and is left alone where it is live.
+    pub(super) skipped: BTreeSet<ObjectId>,
+    /// Annotations that can't be read.
+    pub(super) errors: Vec<String>,
+}
+
+/// Sorts a render, and puts objects that name no namespace into the config's, when their kind lives in one.
+pub(super) fn sort(view: &dyn View, spec: &GitOpsConfig, rendered: &Rendered) -> Sorted {
+    let mut sorted = Sorted::default();
+    for item in rendered.objects.iter() {
         let mut object = (*item.object).clone();
         let served = view.resolve(object.api_version(), object.kind());
         let is_namespaced = served.is_none_or(|kind| kind.scope == Scope::Namespaced);
         if is_namespaced && object.namespace().is_none() {
             object.set_namespace(&spec.namespace);
         }
-        Wish { object, file: item.file.clone(), line: item.line }
-    };
-    rendered.objects.iter().map(place).collect()
+        let (file, line) = (item.file.clone(), item.line);
+        match diff_engine::role_of(&object) {
+            Ok(Role::Ordinary) => sorted.wishes.push(Wish { object, file, line }),
+            Ok(Role::Hook(spec)) => sorted.hooks.push(HookTemplate { object, spec, file, line }),
+            Ok(Role::Skipped) => drop(sorted.skipped.insert(object.id())),
+            Err(error) => sorted.errors.push(format!("{file}:{line}: {error}")),
+        }
+    }
+    sorted
 }
 
 /// What would be applied for a wish, and how it differs from live.
@@ -39,8 +62,7 @@ pub(super) struct Prepared {
     pub(super) object: Object,
     /// The difference from live; everything when there is no live object.
     pub(super) comparison: Option<Comparison>,
-    /// Whether exactly this was applied to the live object before: every field of it was ours, so what differs now was
-    /// taken from us.
+    /// Whether every field that differs was ours when this object was applied last: what differs now was taken from us.
     pub(super) is_repair: bool,
 }
 
@@ -64,16 +86,25 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     let comparison = live.map(|live| {
         let claims = claims(snapshot, live);
         object = diff_engine::take_claimed(&object, live, &claims, FieldManager::Sync.name());
+        object = diff_engine::take_ignored(&object, live, &snapshot.ignore, FieldManager::Sync.name());
         keep_marks(&mut object, live);
         let applied = match diff_engine::applied_digest(&wish.object) {
             Some(digest) if live.annotation(names::APPLIED) == Some(&digest) => Applied::Same,
             Some(_) if live.annotation(names::APPLIED).is_some() => Applied::Other,
             _ => Applied::Unknown,
         };
-        is_repair = applied == Applied::Same;
-        let options =
-            CompareOptions { field_manager: FieldManager::Sync.name(), applied, claims: &claims, ignore: &[] };
-        diff_engine::compare(&object, live, &options)
+        is_repair = applied == Applied::Same && is_ours(snapshot, live);
+        let options = CompareOptions {
+            field_manager: FieldManager::Sync.name(),
+            applied,
+            claims: &claims,
+            ignore: &snapshot.ignore,
+        };
+        let comparison = diff_engine::compare(&object, live, &options);
+        // A commit that changes what somebody edited by hand is a repair too, where drift is repaired.
+        let fields = live.annotation(FIELDS).filter(|_| snapshot.spec.sync.self_heal && is_ours(snapshot, live));
+        is_repair |= fields.is_some_and(|fields| diff_engine::had_changed_fields(fields, &comparison));
+        comparison
     });
     if !comparison.as_ref().is_some_and(Comparison::is_in_sync) {
         stamp(snapshot, wish, &mut object);
@@ -81,9 +112,18 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     Prepared { object, comparison, is_repair }
 }
 
+/// Annotation: which fields were applied last, so that a field that was taken from us is told from one that never was
+/// ours.
+const FIELDS: &str = "sluice.dev/applied-fields";
+
+/// What stands on an object counts only where this config wrote it.
+fn is_ours(snapshot: &Snapshot, live: &Object) -> bool {
+    Owner::of(live).is_none_or(|owner| owner.uid == snapshot.identity.uid)
+}
+
 /// Where nothing else differs, the commit that last changed the object keeps standing on it.
 fn keep_marks(object: &mut Object, live: &Object) {
-    for key in [names::COMMIT, names::SOURCE, names::APPLIED] {
+    for key in [names::COMMIT, names::SOURCE, names::APPLIED, FIELDS] {
         if let Some(value) = live.annotation(key) {
             object.set_annotation(key, value);
         }
@@ -98,6 +138,10 @@ fn stamp(snapshot: &Snapshot, wish: &Wish, object: &mut Object) {
     object.set_annotation(names::SOURCE, &place);
     if let Some(digest) = diff_engine::applied_digest(&wish.object) {
         object.set_annotation(names::APPLIED, &digest);
+    }
+    match diff_engine::field_digests(&wish.object) {
+        Some(fields) => object.set_annotation(FIELDS, &fields),
+        None => object.set_annotation(FIELDS, ""),
     }
 }
 

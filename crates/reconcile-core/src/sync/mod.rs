@@ -1,14 +1,30 @@
 //! The sync domain: what a path of a branch says is what runs (DESIGN §6).
 
+mod apply;
 mod check;
 mod decide;
+mod deletion;
 mod desired;
+mod gates;
+mod hooks;
+mod ignore;
+mod inventory;
+mod operation;
+mod options;
+mod prune;
+mod recording;
+mod recreate;
+mod request;
 mod rollback;
 mod snapshot;
+mod staged;
 mod status;
+mod transaction;
 
 use object_model::Object;
 
+pub use hooks::HookTemplate;
+pub use operation::{HookRecord, HookResult, Operation, Phase};
 pub use snapshot::{Snapshot, Source, head_slot};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};

@@ -5,11 +5,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use api::{GitOpsConfig, Problem, names};
-use diff_engine::{ConfigIdentity, Inventory};
+use diff_engine::{ConfigIdentity, IgnoreRule, Inventory};
 use object_model::{Object, ObjectId, Timestamp, Uid};
 
 use super::desired::{self, Wish};
-use crate::{Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Rendered, Slot, SourceFailure, View, kinds};
+use super::hooks::{self, Hook, HookTemplate};
+use super::operation::Operation;
+use super::{gates, ignore, recreate, transaction};
+use crate::patch::{canonical, digest};
+use crate::{
+    Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Refusal, Rendered, Slot, SourceFailure, View, kinds,
+};
 
 /// Where the head of a branch is kept: shared by all configs of the repository, so that one fetch serves them all.
 pub fn head_slot(source: &FetchSource) -> Slot {
@@ -44,6 +50,8 @@ pub struct Snapshot {
     pub spec: GitOpsConfig,
     /// What is wrong with the spec.
     pub problems: Vec<Problem>,
+    /// Differences that are left alone.
+    pub ignore: Vec<IgnoreRule>,
     /// Who it is, for its inventory.
     pub identity: ConfigIdentity,
     /// The repository and branch.
@@ -56,6 +64,18 @@ pub struct Snapshot {
     pub refresh_wanted: bool,
     /// What Git wants, one by one.
     pub wishes: Vec<Wish>,
+    /// What Git wants to run at some point of a sync.
+    pub hooks: Vec<HookTemplate>,
+    /// What Git has and wants left alone.
+    pub skipped: BTreeSet<ObjectId>,
+    /// Annotations on objects that can't be read.
+    pub role_errors: Vec<String>,
+    /// The operation that the status remembers.
+    pub operation: Option<Operation>,
+    /// What is missing for the configs that this one depends on.
+    pub dependencies: Vec<String>,
+    /// What the server said to writes that were only tried.
+    pub dry_runs: BTreeMap<Slot, Answer>,
     /// The stored inventory chunks.
     pub chunks: Vec<Arc<Object>>,
     /// The inventory, or why it can't be read.
@@ -67,9 +87,11 @@ pub struct Snapshot {
     /// Objects whose kind is not served.
     pub unserved: BTreeSet<ObjectId>,
     /// Why the last write of an object was refused.
-    pub refusals: BTreeMap<ObjectId, String>,
+    pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Autoscalers in the namespaces of the wishes.
     pub autoscalers: Vec<Arc<Object>>,
+    /// The other configs among the owners of live objects that there are.
+    pub other_owners: BTreeSet<Uid>,
     /// The Rollouts among the owners of claims that there are.
     pub rollouts: BTreeSet<Uid>,
     /// Promotions about this config, by name.
@@ -83,7 +105,9 @@ impl Snapshot {
     pub fn observe(view: &dyn View, kind: &Kind, key: &Key) -> Option<Self> {
         let config = view.get(kind, &key.namespace, &key.name)?;
         let uid = config.uid()?;
-        let (spec, problems) = GitOpsConfig::parse(&config);
+        let (spec, mut problems) = GitOpsConfig::parse(&config);
+        let (ignore, wrong) = ignore::rules(&spec);
+        problems.extend(wrong);
         let identity = identity(&config, key, &uid);
         let credential = spec.read_secret.clone().map(|name| (key.namespace.clone(), name));
         let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
@@ -99,6 +123,12 @@ impl Snapshot {
             fetch_asked: view.is_asked(&slot),
             refresh_wanted,
             wishes: Vec::new(),
+            hooks: Vec::new(),
+            skipped: BTreeSet::new(),
+            role_errors: Vec::new(),
+            operation: Operation::of(&config),
+            dependencies: gates::dependencies(view, kind, &config, &spec),
+            dry_runs: BTreeMap::new(),
             chunks,
             inventory,
             live: BTreeMap::new(),
@@ -106,12 +136,14 @@ impl Snapshot {
             unserved: BTreeSet::new(),
             refusals: BTreeMap::new(),
             autoscalers: Vec::new(),
+            other_owners: BTreeSet::new(),
             rollouts: BTreeSet::new(),
             promotions: promotions(view, key),
             recorded: BTreeSet::new(),
             config,
             spec,
             problems,
+            ignore,
             identity,
             git,
             source,
@@ -122,10 +154,16 @@ impl Snapshot {
 
     fn observe_objects(&mut self, view: &dyn View, uid: &Uid) {
         if let Source::Rendered(_, rendered) = &self.source {
-            self.wishes = desired::wishes(view, &self.spec, rendered);
+            let sorted = desired::sort(view, &self.spec, rendered);
+            self.wishes = sorted.wishes;
+            self.hooks = sorted.hooks;
+            self.skipped = sorted.skipped;
+            self.role_errors = sorted.errors;
         }
+        let hooks = self.running_hooks();
+        let objects = self.wishes.iter().map(|wish| &wish.object).chain(hooks.iter().map(|hook| &hook.object));
         let mut wanted: BTreeMap<ObjectId, String> =
-            self.wishes.iter().map(|wish| (wish.object.id(), wish.object.api_version().to_owned())).collect();
+            objects.map(|object| (object.id(), object.api_version().to_owned())).collect();
         if let Ok(inventory) = &self.inventory {
             for entry in inventory.iter() {
                 let api_version = object_model::Gvk::new(&entry.id.group, &entry.version, &entry.id.kind).api_version();
@@ -153,8 +191,28 @@ impl Snapshot {
             self.autoscalers.extend(view.list(&kinds::horizontal_pod_autoscaler(), namespace));
         }
         self.rollouts = claimants(view, self.live.values());
-        let keys: Vec<String> = super::decide::record_rows(self).into_iter().map(|row| row.key).collect();
+        self.other_owners = other_owners(view, &self.kind, uid, self.live.values());
+        for slot in recreate::slots(self).into_iter().chain(transaction::slot(self)) {
+            if let Some(answer) = view.answer(&slot) {
+                self.dry_runs.insert(slot, (*answer).clone());
+            }
+        }
+        let keys: Vec<String> = super::recording::record_rows(self).into_iter().map(|row| row.key).collect();
         self.recorded = keys.into_iter().filter(|key| view.is_recorded(key)).collect();
+    }
+
+    /// The hooks of the present attempt, with their names.
+    pub(super) fn running_hooks(&self) -> Vec<Hook> {
+        self.operation.as_ref().map(|operation| hooks::hooks_of(operation, &self.hooks)).unwrap_or_default()
+    }
+
+    /// Changes with everything that Git wants, and with nothing else.
+    pub(super) fn desired_digest(&self) -> String {
+        let wishes = self.wishes.iter().map(|wish| &wish.object);
+        let objects = wishes.chain(self.hooks.iter().map(|hook| &hook.object));
+        let mut texts: Vec<String> = objects.map(|object| canonical(&object.to_json())).collect();
+        texts.sort_unstable();
+        digest(&texts.join("\n"))
     }
 
     /// As whom objects are applied.
@@ -212,6 +270,22 @@ fn claimants<'a>(view: &dyn View, live: impl Iterator<Item = &'a Arc<Object>>) -
     found
 }
 
+/// The configs besides this one that own one of these objects and still exist. Who is gone owns nothing any more.
+fn other_owners<'a>(
+    view: &dyn View,
+    kind: &Kind,
+    uid: &Uid,
+    live: impl Iterator<Item = &'a Arc<Object>>,
+) -> BTreeSet<Uid> {
+    let owners = live.filter_map(|object| diff_engine::Owner::of(object)).filter(|owner| owner.uid != *uid);
+    let exists = |owner: &diff_engine::Owner| {
+        let place = owner.config.split_once('/');
+        let found = place.and_then(|(namespace, name)| view.get(kind, namespace, name));
+        found.and_then(|config| config.uid()).as_ref() == Some(&owner.uid)
+    };
+    owners.filter(exists).map(|owner| owner.uid).collect()
+}
+
 fn identity(config: &Object, key: &Key, uid: &Uid) -> ConfigIdentity {
     ConfigIdentity {
         api_version: config.api_version().to_owned(),
@@ -231,7 +305,8 @@ pub(super) fn render_slot(uid: &Uid, commit: &str, spec: &GitOpsConfig) -> Slot 
     Slot::new(uid.as_str(), format!("render/{commit}/{:016x}", hasher.finish()))
 }
 
-fn read_source(view: &dyn View, slot: &Slot, uid: &Uid, spec: &GitOpsConfig) -> Source {
+/// How far a source has been read, by what is known here.
+pub(super) fn read_source(view: &dyn View, slot: &Slot, uid: &Uid, spec: &GitOpsConfig) -> Source {
     let head = match view.answer(slot).as_deref() {
         Some(Answer::Head(head)) => head.clone(),
         Some(Answer::Failed(failure)) => return Source::FetchFailed(failure.clone()),

@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::decide::compact;
 use super::desired::{Prepared, Wish};
+use super::gates::Hold;
+use super::operation::Operation;
 use super::snapshot::Snapshot;
 use crate::patch::merge_patch;
 use crate::{ObjectRef, Plan, Precondition, StatusPatch};
@@ -22,6 +24,8 @@ pub(super) struct Report {
     pub(super) broken: Option<(&'static str, String, String)>,
     pub(super) stalled: Option<(&'static str, String)>,
     pub(super) suspended: bool,
+    /// What a config that is being deleted still waits for.
+    pub(super) deleting: Option<String>,
     /// (object, reason, message) of objects that can't be applied.
     pub(super) errors: Vec<(ObjectId, &'static str, String)>,
     pub(super) in_sync: usize,
@@ -33,6 +37,20 @@ pub(super) struct Report {
     pub(super) held: Option<String>,
     pub(super) inventory: usize,
     pub(super) health: Option<diff_engine::Health>,
+    /// Whether objects were gone through to be written.
+    pub(super) has_passed: bool,
+    /// The operation as it is to be stored.
+    pub(super) operation: Option<Operation>,
+    /// What a running operation waits for.
+    pub(super) progress: Option<String>,
+    /// Why the operation has failed.
+    pub(super) sync_failed: Option<String>,
+    /// Which attempt it was, and when the next one begins.
+    pub(super) outlook: String,
+    /// What keeps a new commit from being applied.
+    pub(super) hold: Option<Hold>,
+    /// The request for a sync that is taken care of.
+    pub(super) handled_sync: Option<String>,
     pub(super) rollback: Option<String>,
     pub(super) stalled_rollback: Option<String>,
 }
@@ -69,6 +87,7 @@ impl Report {
             failures.push((if *condition == "Fetched" { "FetchFailed" } else { "RenderFailed" }, message.clone()));
         }
         failures.extend(self.errors.iter().map(|(_, reason, message)| (*reason, message.clone())));
+        failures.extend(self.sync_failed.iter().map(|why| ("SyncFailed", why.clone())));
         failures.extend(self.held.iter().map(|why| ("PruneHeld", why.clone())));
         if let Some(health) = self.health.as_ref().filter(|health| health.status == HealthStatus::Degraded) {
             failures.push(("Degraded", health.message.clone()));
@@ -82,6 +101,9 @@ impl Report {
             && self.broken.is_none()
             && self.stalled.is_none()
             && self.errors.is_empty()
+            && self.progress.is_none()
+            && self.sync_failed.is_none()
+            && self.hold.is_none()
             && self.different == 0
     }
 }
@@ -133,7 +155,13 @@ fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>
     }
     let Some(rendered) = snapshot.rendered() else { return };
     let touched = &rendered.touched;
-    if report.is_synced() || report.in_sync > 0 || !report.errors.is_empty() {
+    if let Some(operation) = &report.operation {
+        status.insert("sync".to_owned(), operation.to_value());
+    }
+    if let Some(request) = &report.handled_sync {
+        status.insert("lastHandledSync".to_owned(), request.clone().into());
+    }
+    if report.is_synced() || (report.has_passed && (report.in_sync > 0 || !report.errors.is_empty())) {
         let source = compact(vec![
             ("commit", touched.commit.clone().into()),
             ("author", format!("{} <{}>", touched.author.name, touched.author.email).into()),
@@ -261,6 +289,14 @@ fn condemn(snapshot: &Snapshot, commit: &str, status: &mut Map<String, Value>) {
 fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
     use ConditionStatus::{False, True, Unknown};
     let mut list = Vec::new();
+    if snapshot.config.is_deleting() && report.stalled.is_none() {
+        if let Some((_, reason, message)) = report.errors.first() {
+            list.push(Condition::new("Ready", False, reason, message.clone()));
+        } else if let Some(message) = &report.deleting {
+            list.push(Condition::new("Ready", False, "Deleting", message.clone()));
+        }
+        return list;
+    }
     if report.suspended {
         list.push(Condition::new("Ready", Unknown, "Suspended", "spec.suspend is set"));
         return list;
@@ -304,6 +340,22 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
         list.push(Condition::new("Pruned", False, "PruneHeld", why.clone()));
     } else if has(snapshot, "Pruned") {
         list.push(Condition::new("Pruned", True, "Pruned", ""));
+    }
+    if let Some(message) = &report.sync_failed {
+        let message = format!("{message}{}", report.outlook);
+        list.push(Condition::new("Applied", False, "SyncFailed", message.clone()));
+        list.push(Condition::new("Ready", False, "SyncFailed", message));
+        return list;
+    }
+    if let Some(hold) = &report.hold {
+        list.push(Condition::new("Applied", False, hold.reason, hold.message.clone()));
+        list.push(Condition::new("Ready", False, hold.reason, hold.message.clone()));
+        return list;
+    }
+    if let Some(progress) = &report.progress {
+        list.push(Condition::new("Applied", Unknown, "Applying", format!("commit {commit}: {progress}")));
+        list.push(Condition::new("Ready", Unknown, "Applying", format!("commit {commit}: {progress}")));
+        return list;
     }
     if report.different > report.drift.len() {
         list.push(Condition::new("Applied", Unknown, "Applying", format!("commit {commit} is being applied")));

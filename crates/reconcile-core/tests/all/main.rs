@@ -8,10 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod analysis;
 mod blue_green;
 mod canary;
-mod analysis;
 mod example;
 mod play;
 mod rollout;
+mod sync;
 mod traffic;

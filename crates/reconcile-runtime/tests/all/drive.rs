@@ -94,7 +94,7 @@ async fn a_refused_write_is_told_once_and_tried_again_when_something_else_is_wan
         let target = ObjectRef::of(&kinds::config_map(), &child);
         let mut plan = Plan::empty();
         if let Some(why) = main.uid().and_then(|uid| view.refusal(&uid, &target)) {
-            plan.status = annotate(main, "why", &why);
+            plan.status = annotate(main, "why", &why.message);
         } else if view.get(&kinds::config_map(), "default", name).is_none() {
             plan.stage(vec![Act::new(Action::Create { kind: kinds::config_map(), object: Box::new(child) })]);
         }

@@ -15,6 +15,7 @@ use crate::cluster::World;
 const URL: &str = "https://git.example.com/fleet";
 
 struct Fleet {
+    clock: reconcile_runtime::Clock,
     remote: MemoryRemote,
     worker: GitWorker,
 }
@@ -38,7 +39,7 @@ impl Fleet {
         let api = ApiClient::new(world.client(), Duration::from_secs(10));
         let options = GitOptions { blocking: Blocking::Inline, ..GitOptions::default() };
         let worker = GitWorker::new(api, world.clock(), Arc::new(remotes), options);
-        let fleet = Self { remote, worker };
+        let fleet = Self { clock: world.clock(), remote, worker };
         fleet.commit("First", &[Edit::put("qa/web.yaml", service("web", 80)), Edit::put("prod/web.yaml", "a: 1\n")]);
         fleet
     }
@@ -106,6 +107,17 @@ fn commit_plan(edits: Edits, operation: &str) -> CommitPlan {
         time: "2030-01-01T01:00:00Z".parse().unwrap(),
         message: format!("Restore qa\n\nSluice-Operation: {operation}\n"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_as_old_as_its_question_so_that_news_in_between_count() {
+    let fleet = Fleet::new();
+    let asked = fleet.clock.now();
+    let gone = FetchSource { branch: "gone".into(), ..source() };
+    let later = tokio::time::advance(Duration::from_secs(5));
+    let (answer, ()) = tokio::join!(fleet.ask(Question::Fetch(gone)), later);
+    let Answer::Failed(failure) = answer else { panic!("there is no such branch") };
+    assert_eq!((failure.at, fleet.clock.now() > asked), (asked, true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,31 +42,43 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }
 
-/// Every scenario of the project, in the order of names. Those of a folder are named after it.
+/// Every scenario of the project, in the order of names; those of a folder have its name before theirs.
 ///
 /// # Errors
 /// Names the file that cannot be read.
 pub fn scenarios() -> Result<Vec<Scenario>, String> {
     let folder = fixtures().join("scenarios");
-    let fail = |error: std::io::Error| format!("fixtures/scenarios: {error}");
-    let mut paths = stories(&folder, "").map_err(fail)?;
-    paths.extend(stories(&folder.join("argo"), "argo-").map_err(fail)?);
-    paths.sort();
-    let read = |(name, path): &(String, PathBuf)| Scenario::parse(name, &std::fs::read_to_string(path).map_err(fail)?);
-    paths.iter().map(read).collect()
-}
-
-/// The stories of one folder with their names.
-fn stories(folder: &Path, prefix: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "txt") {
-            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            paths.push((format!("{prefix}{name}"), path));
+    let mut found = texts_in(&folder, "")?;
+    for (path, name) in entries(&folder)? {
+        // What several stories begin with is no story.
+        if path.is_dir() && name != "parts" {
+            found.extend(texts_in(&path, &format!("{name}/"))?);
         }
     }
-    Ok(paths)
+    found.sort();
+    let read = |(name, path): &(String, PathBuf)| {
+        Scenario::parse(name, &std::fs::read_to_string(path).map_err(|error| unreadable(&error))?)
+    };
+    found.iter().map(read).collect()
+}
+
+/// The texts of one folder, by name.
+fn texts_in(folder: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, String> {
+    let texts = entries(folder)?.into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "txt"));
+    Ok(texts.map(|(path, name)| (format!("{prefix}{}", name.trim_end_matches(".txt")), path)).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(&error))? {
+        let entry = entry.map_err(|error| unreadable(&error))?;
+        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
+    }
+    Ok(found)
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("fixtures/scenarios: {error}")
 }
 
 #[cfg(test)]

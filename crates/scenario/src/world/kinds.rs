@@ -44,6 +44,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind(&["virtualservice"], "networking.istio.io/v1alpha3", "VirtualService", "virtualservices"),
     kind(&["deployment"], "apps/v1", "Deployment", "deployments"),
     kind(&["replicaset"], "apps/v1", "ReplicaSet", "replicasets"),
+    kind(&["job"], "batch/v1", "Job", "jobs"),
     kind(&["configmap"], "v1", "ConfigMap", "configmaps"),
     kind(&["secret"], "v1", "Secret", "secrets"),
     kind(&["service"], "v1", "Service", "services"),

@@ -92,7 +92,7 @@ pub(crate) async fn of_config(
     };
     let objects = rendered.objects.iter().map(|item| (*item.object).clone());
     let objects = placed(cluster, objects, &spec.namespace).await?;
-    let inventory = match spec.prune {
+    let inventory = match spec.prune.enabled {
         true => inventory(cluster, &uid).await?,
         false => Vec::new(),
     };

@@ -1,0 +1,109 @@
+//! Deletes and creates an object of which an immutable field changes, where the user allows it.
+//!
+//! First the server is asked whether it would take the new object under another name; only then the old one goes. The
+//! inventory has the object throughout, so after a crash in between it is created as any missing object is.
+
+use api::OnImmutable;
+use diff_engine::{EntryState, Inventory};
+use object_model::Object;
+
+use super::desired::Wish;
+use super::options::on_immutable;
+use super::snapshot::Snapshot;
+use super::status::Report;
+use crate::patch::{canonical, digest};
+use crate::{
+    Act, Action, Answer, DryRunForm, DryRunObject, Kind, ObjectRef, Plan, Precondition, Propagation, Question, Refusal,
+    Slot,
+};
+
+/// Longest beginning of a name that the end for the trial is put to.
+const NAME_CHARS_MAX: usize = 40;
+
+/// Whether a write was refused because a field never changes, in the words of the API server.
+pub(super) fn is_immutable(refusal: &Refusal) -> bool {
+    const WORDS: [&str; 4] = [
+        "field is immutable",
+        "may not change once set",
+        "spec is immutable after creation",
+        "updates to statefulset spec for fields other than",
+    ];
+    WORDS.iter().any(|words| refusal.message.contains(words))
+}
+
+/// Where the server's opinion of a new object is kept.
+pub(super) fn slot(snapshot: &Snapshot, wish: &Wish) -> Slot {
+    let text = canonical(&wish.object.to_json());
+    Slot::new(snapshot.uid().as_str(), format!("recreate/{}/{}", wish.object.id(), digest(&text)))
+}
+
+/// The slots that an observation reads.
+pub(super) fn slots(snapshot: &Snapshot) -> Vec<Slot> {
+    let refused = snapshot.wishes.iter().filter(|wish| {
+        let refusal = snapshot.refusals.get(&wish.object.id());
+        refusal.is_some_and(is_immutable) && on_immutable(&snapshot.spec, &wish.object) == OnImmutable::Recreate
+    });
+    refused.map(|wish| slot(snapshot, wish)).collect()
+}
+
+/// The next step: ask, then delete; the creation follows when the old object is gone.
+#[expect(clippy::too_many_arguments, reason = "one object with everything that is known of it")]
+pub(super) fn step(
+    snapshot: &Snapshot,
+    wish: &Wish,
+    kind: &Kind,
+    object: &Object,
+    inventory: &Inventory,
+    writes: bool,
+    plan: &mut Plan,
+    report: &mut Report,
+) -> Option<Act> {
+    let id = wish.object.id();
+    let live = snapshot.live.get(&id)?;
+    let owned = inventory.get(&id).map(|entry| &entry.state);
+    if !matches!(owned, Some(EntryState::Owned { uid }) if live.uid().as_ref() == Some(uid)) {
+        let why = "an immutable field changes, and this config did not create the object; delete it by hand";
+        report.error(&id, wish, "ApplyFailed", why.to_owned());
+        return None;
+    }
+    if live.is_deleting() {
+        plan.wait(id.to_string(), "it is being deleted, and is created again then");
+        report.progress = Some(format!("{id} is being deleted, it is created again then"));
+        return None;
+    }
+    let slot = slot(snapshot, wish);
+    match snapshot.dry_runs.get(&slot) {
+        None => {
+            report.progress = Some(format!("the server is asked whether it takes {id} as a new object"));
+            let objects = vec![DryRunObject { kind: kind.clone(), object: trial(object), form: DryRunForm::Create }];
+            let question = Question::DryRun { actor: snapshot.actor(), objects };
+            writes.then(|| Act::new(Action::Ask { slot, question: Box::new(question) }))
+        }
+        Some(Answer::DryRun(refused)) if refused.is_empty() => {
+            report.progress = Some(format!("{id} is deleted and created again: an immutable field changes"));
+            let action = Action::Delete {
+                target: ObjectRef::of(kind, live),
+                precondition: Precondition::exact(live),
+                propagation: Propagation::Background,
+            };
+            writes.then(|| Act::new(action).by(snapshot.actor()).destructive())
+        }
+        Some(Answer::DryRun(refused)) => {
+            let why = refused.first().map(|(_, why)| why.clone()).unwrap_or_default();
+            report.error(&id, wish, "ApplyFailed", format!("it stays, because the new one would be refused: {why}"));
+            None
+        }
+        Some(_) => {
+            report.error(&id, wish, "ApplyFailed", "it stays, because the server could not be asked".to_owned());
+            None
+        }
+    }
+}
+
+/// The object under a name that is free, as far as the server will tell.
+fn trial(object: &Object) -> Object {
+    let mut trial = object.clone();
+    let stem: String = object.name().chars().take(NAME_CHARS_MAX).collect();
+    trial.set_at(&["metadata", "name"], format!("{stem}-sluice-trial").into());
+    trial
+}

@@ -1,0 +1,6 @@
+//! Sync decisions, played on a world in memory.
+
+mod choices;
+mod deletion;
+mod hooks;
+mod world;
