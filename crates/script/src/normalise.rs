@@ -78,7 +78,8 @@ impl Learned {
         let text = |key: &str| metadata.get(key).and_then(Value::as_str);
         if let (Some(prefix), Some(name)) = (text("generateName"), text("name"))
             && let Some(suffix) = name.strip_prefix(prefix)
-            && !suffix.is_empty()
+            // The pods of a StatefulSet have a prefix too, and numbers behind it.
+            && is_made_up(suffix)
         {
             self.learn_hash(metadata);
             // The prefix may itself hold a hash: both get their names when the text is rewritten.
@@ -88,7 +89,7 @@ impl Learned {
     }
 
     fn learn_hash(&mut self, metadata: &Map<String, Value>) {
-        for label in ["pod-template-hash", "controller-revision-hash"] {
+        for label in ["pod-template-hash", "controller-revision-hash", "controller.kubernetes.io/hash"] {
             if let Some(hash) = metadata.get("labels").and_then(|labels| labels.get(label)).and_then(Value::as_str) {
                 self.learn(hash, "H");
             }

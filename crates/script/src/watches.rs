@@ -134,7 +134,13 @@ async fn collect(mut body: Body, state: Arc<State>) {
             break;
         }
     }
-    state.seen.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+    let mut seen = state.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if !rest.is_empty() {
+        // An answer that is no stream may end without an end of line.
+        seen.events.push(event(&rest));
+    }
+    seen.ended = true;
+    drop(seen);
     state.changed.notify_waiters();
 }
 

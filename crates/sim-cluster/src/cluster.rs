@@ -71,6 +71,8 @@ pub struct Cluster {
     hook: Option<WriteHook>,
     now: Timestamp,
     random: u64,
+    /// The resourceVersion at which the default namespaces were there.
+    began: u64,
     pub(crate) next_cluster_ip: u32,
     pub(crate) next_node_port: u32,
 }
@@ -87,6 +89,7 @@ impl Clone for Cluster {
             hook: None,
             now: self.now,
             random: self.random,
+            began: self.began,
             next_cluster_ip: self.next_cluster_ip,
             next_node_port: self.next_node_port,
         }
@@ -120,6 +123,7 @@ impl Cluster {
             hook: None,
             now: settings.start,
             random: settings.seed,
+            began: 0,
             next_cluster_ip: 1,
             next_node_port: 0,
         };
@@ -129,6 +133,9 @@ impl Cluster {
             let _ = cluster.acting_as("system:apiserver").create("namespaces", "", body);
         }
         cluster.log.clear();
+        // Watches see what happens from here on: nobody was there to look before.
+        cluster.began = cluster.revision();
+        cluster.store.compact(cluster.began);
         cluster
     }
 
@@ -149,7 +156,7 @@ impl Cluster {
 
     /// The changes after a resourceVersion, oldest first; none when they are forgotten already (then list anew).
     pub fn changes_since(&self, revision: u64) -> Option<impl Iterator<Item = &Change>> {
-        (revision >= self.store.compacted() || revision == 0 && self.store.compacted() <= 1)
+        (revision >= self.store.compacted() || revision == 0 && self.store.compacted() <= self.began)
             .then(|| self.store.changes_since(revision))
     }
 
@@ -409,6 +416,7 @@ impl Acting<'_> {
             subresource: subresource.map(str::to_owned),
             actor: self.actor.clone(),
             options: WriteOptions { manager: manager_of(&self.actor.agent), ..WriteOptions::default() },
+            doubled: Vec::new(),
         };
         self.cluster.perform(&call, action).map(|outcome| outcome.object)
     }

@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::resource::{ResourceType, qualified};
 use crate::store::Change;
 use crate::write::{Call, DeleteOptions};
+use crate::{rules, schema};
 
 /// Where the scale subresource of a custom resource finds its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct CustomType {
     pub is_storage_version: bool,
     /// `schema.openAPIV3Schema`.
     pub schema: Value,
+    /// Whether the schema holds defaults, which objects from before them show too.
+    pub has_defaults: bool,
+    /// Whether the schema holds rules in CEL.
+    pub has_rules: bool,
     /// `spec.preserveUnknownFields`.
     pub preserves_unknown_fields: bool,
     /// The scale subresource.
@@ -102,6 +107,8 @@ fn custom_type(spec: &Value, version: &Value, name: &str) -> CustomType {
     });
     CustomType {
         is_storage_version: version.get("storage").and_then(Value::as_bool).unwrap_or(false),
+        has_defaults: version.pointer("/schema/openAPIV3Schema").is_some_and(schema::has_defaults),
+        has_rules: version.pointer("/schema/openAPIV3Schema").is_some_and(rules::has_any),
         schema: version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({})),
         preserves_unknown_fields: spec.get("preserveUnknownFields").and_then(Value::as_bool).unwrap_or(false),
         scale,
@@ -124,6 +131,18 @@ fn custom_type(spec: &Value, version: &Value, name: &str) -> CustomType {
 fn strings(list: Option<&Value>) -> Vec<String> {
     let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Says in the status that the definition is on its way out.
+pub(crate) fn mark_terminating(definition: &mut Value, now: object_model::Timestamp) {
+    let conditions = definition.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    if let Some(conditions) = conditions {
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            "lastTransitionTime": format_time(now),
+        }));
+    }
 }
 
 /// Where CustomResourceDefinitions are stored.

@@ -15,7 +15,14 @@ pub(crate) fn set(resource: &ResourceType, object: &mut Value) {
             pod_only(spec);
         }),
         ("", "PodTemplate") => with(object, "template", pod_template),
-        ("", "Service") => with(object, "spec", service_spec),
+        ("", "Service") => {
+            with(object, "spec", service_spec);
+            for address in items(object.pointer_mut("/status/loadBalancer/ingress")) {
+                if address.contains_key("ip") {
+                    fill(address, "ipMode", json!("VIP"));
+                }
+            }
+        }
         ("", "Secret") => secret(object),
         ("", "ReplicationController") => with(object, "spec", |spec| {
             fill(spec, "replicas", json!(1));
@@ -299,6 +306,7 @@ fn job_spec(spec: &mut Fields) {
     }
     fill(spec, "parallelism", json!(1));
     fill(spec, "completionMode", json!("NonIndexed"));
+    fill(spec, "manualSelector", json!(false));
     fill(spec, "suspend", json!(false));
     fill(
         spec,

@@ -27,7 +27,9 @@ pub(crate) fn wants_aggregated(accept: Option<&str>) -> bool {
 pub(crate) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 fn verbs(resource: &ResourceType) -> Value {
-    if resource.is_stored {
+    if resource.custom.is_some() {
+        json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"])
+    } else if resource.is_stored {
         json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
     } else {
         json!(["create"])
@@ -41,6 +43,7 @@ fn subresource_kind(resource: &ResourceType, name: &str) -> (Value, Value) {
         "scale" => (kind("autoscaling", "v1", "Scale"), json!(["get", "patch", "update"])),
         "eviction" => (kind("policy", "v1", "Eviction"), json!(["create"])),
         "token" => (kind("authentication.k8s.io", "v1", "TokenRequest"), json!(["create"])),
+        "log" => (kind("", "v1", "Pod"), json!(["get"])),
         "finalize" => (kind("", "v1", "Namespace"), json!(["update"])),
         _ => (kind(&resource.group, &resource.version, &resource.kind), json!(["get", "patch", "update"])),
     }
@@ -100,7 +103,7 @@ impl Cluster {
     /// `/api/v1` and `/apis/GROUP/VERSION`.
     pub(crate) fn resource_list(&self, group: &str, version: &str) -> Result<Value, ApiError> {
         if !self.registry.has_group_version(group, version) {
-            return Err(ApiError::unknown_path());
+            return Err(if group.is_empty() { ApiError::unknown_resource() } else { ApiError::unknown_path() });
         }
         let mut resources = Vec::new();
         for resource in self.registry.in_order() {
@@ -187,8 +190,20 @@ fn legacy_resource(resource: &ResourceType) -> Value {
         if !resource.categories.is_empty() {
             fields.insert("categories".to_owned(), json!(resource.categories));
         }
+        if resource.is_stored {
+            fields.insert("storageVersionHash".to_owned(), storage_hash(resource).into());
+        }
     }
     entry
+}
+
+/// Says by a hash in which group, version and kind objects are stored.
+fn storage_hash(resource: &ResourceType) -> String {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let group = if resource.kind == "Event" && resource.custom.is_none() { "" } else { &resource.group };
+    let digest = sha2::Sha256::digest(format!("{group}/{}/{}", resource.version, resource.kind));
+    base64::engine::general_purpose::STANDARD.encode(digest.get(..8).unwrap_or_default())
 }
 
 fn aggregated_resource(resource: &ResourceType) -> Value {

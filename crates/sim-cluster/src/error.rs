@@ -97,7 +97,13 @@ impl ApiError {
 
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let of = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let texts: Vec<String> = causes.iter().map(Cause::text).collect();
+        // The sentence says each thing once, however often the list of causes does.
+        let mut texts: Vec<String> = Vec::new();
+        for text in causes.iter().map(Cause::text) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let what = match texts.as_slice() {
             [] => String::new(),
             [one] => one.clone(),
@@ -158,7 +164,7 @@ impl ApiError {
     }
 
     pub(crate) fn too_large_revision(wanted: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {wanted}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let mut error = Self::new(504, "Timeout", message);
         error.details = Some(Box::new(json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
@@ -178,6 +184,13 @@ impl ApiError {
     pub(crate) fn not_acceptable() -> Self {
         let message = "only the following media types are accepted: application/json, application/json;stream=watch";
         Self::new(406, "NotAcceptable", message)
+    }
+
+    /// None of the media types that the client takes is one the server knows.
+    pub(crate) fn no_representation() -> Self {
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+                       application/vnd.kubernetes.protobuf";
+        Self::new(406, "NotAcceptable", message).with_details(json!({}))
     }
 
     pub(crate) fn with_details(mut self, details: Value) -> Self {

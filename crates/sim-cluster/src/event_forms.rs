@@ -39,6 +39,10 @@ pub(crate) fn to_core(event: &mut Value) {
 /// Turns the stored form into that of `events.k8s.io`.
 pub(crate) fn to_newer(event: &mut Value) {
     rename(event, "events.k8s.io/v1", |(core, newer)| (core, newer));
+    // What the old form writes empty the new one leaves out.
+    if let Some(fields) = event.as_object_mut() {
+        fields.retain(|key, value| !(key.starts_with("reporting") && value == ""));
+    }
 }
 
 #[cfg(test)]

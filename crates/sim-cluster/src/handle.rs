@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
 use bytes::Bytes;
 use http::Method;
 use object_model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, manager_of};
+use crate::cluster::Cluster;
 use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
-use crate::present::Presentation;
+use crate::options::{action, body, call, delete_options};
+use crate::paging::{Continue, check_match, expired_continue, parse_list_revision, parse_revision};
+use crate::present::{self, Form, Presentation};
 use crate::rbac::Attempt;
 use crate::request::{Reply, Request, Response, User};
 use crate::resource::ResourceType;
@@ -20,27 +21,33 @@ use crate::route::{Query, Route, Target, route, split_target, verb};
 use crate::selector::Selection;
 use crate::store::Stored;
 use crate::watch::{Watch, WatchStart};
-use crate::write::{Action, Call, DeleteOptions, FieldValidation, Outcome, PatchKind, Propagation, WriteOptions};
-use crate::{discovery, protobuf, scale};
+use crate::write::{Action, Call, Outcome};
+use crate::{discovery, openapi_two, scale};
 
 /// The default of a watch without a timeout.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// A request with all that was read from its line and headers.
-struct Asked<'a> {
-    request: &'a Request,
-    target: &'a Target,
-    query: &'a Query,
-    resource: Arc<ResourceType>,
-    verb: &'static str,
-    actor: Actor,
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) target: &'a Target,
+    pub(crate) query: &'a Query,
+    pub(crate) resource: Arc<ResourceType>,
+    pub(crate) verb: &'static str,
+    pub(crate) actor: Actor,
 }
 
 impl Cluster {
     /// Answers one request at a moment.
     pub fn handle(&mut self, request: &Request, now: Timestamp) -> Reply {
         self.set_now(now);
-        self.answer(request).unwrap_or_else(|error| Reply::Response(Response::error(&error)))
+        let reply = self.answer(request).unwrap_or_else(|error| Reply::Response(Response::error(&error)));
+        match reply {
+            Reply::Response(response) if present::wants_yaml(request.header_text("accept")) => {
+                Reply::Response(response.into_yaml())
+            }
+            reply => reply,
+        }
     }
 
     fn answer(&mut self, request: &Request) -> Result<Reply, ApiError> {
@@ -56,7 +63,7 @@ impl Cluster {
         };
         let verb = verb(&request.method, &target, &query);
         let Some(resource) = self.registry.find(&target.group, &target.version, &target.plural).cloned() else {
-            return Err(if self.registry.has_group_version(&target.group, &target.version) {
+            return Err(if self.registry.has_built_in(&target.group, &target.version) {
                 ApiError::unknown_resource()
             } else {
                 ApiError::unknown_path()
@@ -146,6 +153,9 @@ impl Cluster {
         if let Some(version) = asked.query.get("resourceVersion") {
             self.check_reached(parse_revision(version)?)?;
         }
+        if asked.target.subresource.as_deref() == Some("log") {
+            return logs(asked, object.json());
+        }
         if asked.target.subresource.as_deref() == Some("scale") {
             return Ok(Response::value(200, &scale::of(&asked.resource, object.json())));
         }
@@ -173,6 +183,9 @@ impl Cluster {
                 .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?,
             None => 0,
         };
+        if let Some(text) = query.get("timeoutSeconds").filter(|text| text.parse::<i64>().is_err()) {
+            return Err(ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")));
+        }
         let exact = query.get("resourceVersionMatch");
         let version = query.get("resourceVersion").map(parse_list_revision).transpose()?;
         check_match(exact, version, query.get("continue").is_some())?;
@@ -192,10 +205,7 @@ impl Cluster {
         let namespace = asked.target.namespace.as_deref();
         let objects = self.store.list_at(&asked.resource.storage, namespace, revision).ok_or_else(|| match &start {
             Some(token) => expired_continue(&token.after, self.revision()),
-            None => ApiError::expired(format!(
-                "The provided resource version is too old: {revision} ({})",
-                self.store.compacted()
-            )),
+            None => ApiError::expired("The resourceVersion for the provided list is too old."),
         })?;
         let rest = objects.iter().filter(|object| {
             after
@@ -205,6 +215,11 @@ impl Cluster {
         });
         let mut matching: Vec<Arc<Stored>> = rest.cloned().collect();
         let mut metadata = json!({"resourceVersion": revision.to_string()});
+        let is_whole = presentation.form == Form::Object;
+        if let (Some(fields), true) = (metadata.as_object_mut(), is_whole && asked.resource.custom.is_some()) {
+            // Custom lists say that they are complete.
+            fields.insert("continue".to_owned(), "".into());
+        }
         if limit > 0 && matching.len() > limit {
             let remaining = matching.len() - limit;
             matching.truncate(limit);
@@ -229,20 +244,7 @@ impl Cluster {
         let namespace = asked.target.namespace.clone();
         let sends_initial = query.is_true("sendInitialEvents");
         let has_bookmarks = query.is_true("allowWatchBookmarks");
-        if query.is_present("sendInitialEvents") && query.get("resourceVersionMatch") != Some("NotOlderThan") {
-            let cause = crate::error::Cause::forbidden(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
-            return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
-        }
-        if query.get("resourceVersionMatch").is_some_and(|word| !word.is_empty())
-            && !query.is_present("sendInitialEvents")
-        {
-            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            let cause = Cause::forbidden("resourceVersionMatch", detail);
-            return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
-        }
+        check_watch_match(query)?;
         let version = query.get("resourceVersion").map(parse_revision).transpose()?.unwrap_or(0);
         let current = self.revision();
         let wants_state = version == 0 && query.get("sendInitialEvents") != Some("false") || sends_initial;
@@ -279,13 +281,13 @@ impl Cluster {
         if asked.verb == "create" && (!asked.resource.is_stored || call.subresource.is_some()) {
             return self.write_nothing_of_its_own(asked, &call);
         }
-        let action = action(asked)?;
-        let outcome = self.perform(&call, action)?;
+        let (action, doubled) = action(asked)?;
+        let outcome = self.perform(&Call { doubled, ..call }, action)?;
         Ok(respond(asked, &presentation, &outcome))
     }
 
     fn write_nothing_of_its_own(&mut self, asked: &Asked<'_>, call: &Call) -> Result<Response, ApiError> {
-        let body = json_body(asked)?;
+        let body = body(asked)?.value;
         let result = match call.subresource.as_deref() {
             None => self.review(&asked.resource.kind, body, &asked.actor),
             Some("token") => self.issue_token(call, body),
@@ -300,6 +302,7 @@ impl Cluster {
         let selection = self.selection(asked)?;
         let options = delete_options(asked)?;
         let namespace = asked.target.namespace.as_deref();
+        let revision = self.revision();
         let chosen: Vec<Arc<Stored>> = self
             .list(&asked.resource.storage, namespace)
             .filter(|object| selection.matches(object.json()))
@@ -314,7 +317,7 @@ impl Cluster {
             }
         }
         let presentation = self.presentation(asked)?;
-        let metadata = json!({"resourceVersion": self.revision().to_string()});
+        let metadata = json!({"resourceVersion": revision.to_string()});
         Ok(Response::json(200, presentation.list(&asked.resource, &chosen, &metadata)))
     }
 
@@ -338,23 +341,82 @@ impl Cluster {
             ["apis", group] => self.group(group)?,
             ["apis", group, version] => self.resource_list(group, version)?,
             ["openapi", "v3"] => self.openapi_index(),
-            ["openapi", "v3", "api", version] => self.openapi_document("", version)?,
-            ["openapi", "v3", "apis", group, version] => self.openapi_document(group, version)?,
-            [] => json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+            ["openapi", "v3", "api", version] => return Ok(Response::json(200, self.openapi_document("", version)?)),
+            ["openapi", "v3", "apis", group, version] => {
+                return Ok(Response::json(200, self.openapi_document(group, version)?));
+            }
+            ["openapi", "v2"] if openapi_two::wants_protobuf(request.header_text("accept")) => {
+                let document = openapi_two::encode(&self.openapi_two());
+                return Ok(Response::typed(200, openapi_two::MEDIA_TYPE, document));
+            }
+            ["openapi", "v2"] => self.openapi_two(),
+            [] => {
+                json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})
+            }
             _ => return Err(ApiError::unknown_path()),
         };
         Ok(Response::value(200, &value))
     }
 }
 
+/// A pod that runs nowhere has written nothing; what one that runs has written nobody knows, for nothing runs in it.
+fn logs(asked: &Asked<'_>, pod: &Value) -> Result<Response, ApiError> {
+    let name = asked.target.name.as_deref().unwrap_or_default();
+    let all = ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
+    let mut names = all.flatten().filter_map(|container| container.get("name")?.as_str());
+    if let Some(wanted) = asked.query.get("container")
+        && !names.any(|name| name == wanted)
+    {
+        return Err(ApiError::bad_request(format!("container {wanted} is not valid for pod {name}")));
+    }
+    if pod.pointer("/spec/nodeName").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Ok(Response::typed(200, "text/plain", Bytes::new()));
+    }
+    let message = format!("there are no logs of pod {name}: this cluster runs no containers");
+    Err(ApiError::new(501, "NotImplemented", message))
+}
+
+/// A version to start at is matched in one way only, and only when the watch begins with a list.
+fn check_watch_match(query: &Query) -> Result<(), ApiError> {
+    let matched = query.get("resourceVersionMatch");
+    let causes =
+        match (query.is_present("sendInitialEvents"), matched) {
+            (true, Some("NotOlderThan")) | (false, None) => return Ok(()),
+            (true, other) => {
+                let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                let mut causes = vec![Cause::forbidden("resourceVersionMatch", detail)];
+                causes.extend(other.map(|other| {
+                    Cause::unsupported("resourceVersionMatch", &json!(other), &["NotOlderThan".to_owned()])
+                }));
+                causes
+            }
+            (false, Some(_)) => {
+                let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                vec![Cause::forbidden("resourceVersionMatch", detail)]
+            }
+        };
+    Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &causes))
+}
+
 fn check_shape(asked: &Asked<'_>) -> Result<(), ApiError> {
     let (target, resource) = (asked.target, &asked.resource);
+    let needs_none = resource.custom.is_some() && asked.verb == "create" && target.namespace.is_none();
+    if resource.custom.is_some() && target.namespace.is_some() != resource.namespaced {
+        // All of a namespaced kind may be read without naming a namespace.
+        let is_read_of_all = matches!(asked.verb, "list" | "watch") && target.namespace.is_none();
+        if !is_read_of_all && !needs_none {
+            return Err(ApiError::unknown_path());
+        }
+    }
     if target.namespace.is_some() && !resource.namespaced {
         return Err(ApiError::unknown_resource());
     }
     if let Some(subresource) = &target.subresource
         && !resource.has_subresource(subresource)
     {
+        if let (Some(_), Some(name)) = (&resource.custom, &target.name) {
+            return Err(ApiError::not_found(resource, name));
+        }
         return Err(ApiError::unknown_resource());
     }
     // A namespaced object can't be named without its namespace.
@@ -373,160 +435,6 @@ fn check_shape(asked: &Asked<'_>) -> Result<(), ApiError> {
         return Err(ApiError::method_not_allowed());
     }
     Ok(())
-}
-
-/// The name by which messages call the options of a request.
-fn options_kind(asked: &Asked<'_>) -> &'static str {
-    match asked.verb {
-        "create" => "CreateOptions",
-        "update" => "UpdateOptions",
-        "patch" => "PatchOptions",
-        _ => "DeleteOptions",
-    }
-}
-
-/// What is wrong with the options of a write.
-fn check_options(asked: &Asked<'_>) -> Result<(), ApiError> {
-    let query = asked.query;
-    let mut causes = Vec::new();
-    if asked.verb == "patch" {
-        let is_apply = media_type(asked) == "application/apply-patch+yaml";
-        if is_apply && query.get("fieldManager").is_none_or(str::is_empty) {
-            causes.push(Cause::required("fieldManager", "is required for apply patch"));
-        }
-        if !is_apply && query.get("force").is_some() {
-            causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
-        }
-    }
-    if let Some(other) = query.get("dryRun").filter(|word| !matches!(*word, "" | "All")) {
-        causes.push(Cause::unsupported("dryRun", &json!([other]), &["All".to_owned()]));
-    }
-    if let Some(other) = query.get("fieldValidation").filter(|word| !matches!(*word, "" | "Strict" | "Warn" | "Ignore"))
-        && asked.verb != "delete"
-    {
-        let supported = ["", "Ignore", "Strict", "Warn"].map(str::to_owned);
-        causes.push(Cause::unsupported("fieldValidation", &json!(other), &supported));
-    }
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(ApiError::invalid("meta.k8s.io", options_kind(asked), "", &causes))
-}
-
-fn call(asked: &Asked<'_>) -> Result<Call, ApiError> {
-    let query = asked.query;
-    check_options(asked)?;
-    let is_dry_run = query.get("dryRun") == Some("All") || asked.verb == "delete" && asks_for_dry_run(asked);
-    let field_validation = match query.get("fieldValidation") {
-        Some("Strict") => FieldValidation::Strict,
-        Some("Ignore") => FieldValidation::Ignore,
-        _ => FieldValidation::Warn,
-    };
-    let manager = match query.get("fieldManager") {
-        Some(name) => name.to_owned(),
-        None => manager_of(&asked.actor.agent),
-    };
-    Ok(Call {
-        resource: asked.resource.clone(),
-        namespace: asked.target.namespace.clone().unwrap_or_default(),
-        name: asked.target.name.clone().unwrap_or_default(),
-        subresource: asked.target.subresource.clone(),
-        actor: asked.actor.clone(),
-        options: WriteOptions { manager, is_dry_run, is_forced: query.is_true("force"), field_validation },
-    })
-}
-
-fn action(asked: &Asked<'_>) -> Result<Action, ApiError> {
-    match asked.verb {
-        "create" => Ok(Action::Create(json_body(asked)?)),
-        "update" => Ok(Action::Update(json_body(asked)?)),
-        "delete" => Ok(Action::Delete(delete_options(asked)?)),
-        _ => {
-            let kind = match media_type(asked) {
-                "application/merge-patch+json" => PatchKind::Merge,
-                "application/json-patch+json" => PatchKind::Json,
-                "application/strategic-merge-patch+json" if asked.resource.custom.is_none() => PatchKind::Strategic,
-                "application/apply-patch+yaml" => PatchKind::Apply,
-                _ if asked.resource.custom.is_some() => {
-                    return Err(ApiError::unsupported_media(&[
-                        "application/json-patch+json",
-                        "application/merge-patch+json",
-                        "application/apply-patch+yaml",
-                    ]));
-                }
-                _ => {
-                    return Err(ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
-                        .with_details(json!({})));
-                }
-            };
-            Ok(Action::Patch(kind, parse_json(&asked.request.body)?))
-        }
-    }
-}
-
-fn media_type<'a>(asked: &'a Asked<'_>) -> &'a str {
-    let header = asked.request.header_text("content-type").unwrap_or("application/json");
-    header.split(';').next().unwrap_or_default().trim()
-}
-
-fn json_body(asked: &Asked<'_>) -> Result<Value, ApiError> {
-    match media_type(asked) {
-        "application/json" | "" => parse_json(&asked.request.body),
-        protobuf::MEDIA_TYPE if asked.resource.custom.is_none() => protobuf::decode(&asked.request.body)
-            .ok_or_else(|| ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
-        _ => Err(ApiError::unsupported_media(&["application/json", protobuf::MEDIA_TYPE])),
-    }
-}
-
-fn parse_json(body: &Bytes) -> Result<Value, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
-}
-
-/// A delete may ask for a dry run in its body.
-fn asks_for_dry_run(asked: &Asked<'_>) -> bool {
-    let body = if asked.request.body.is_empty() { None } else { json_body(asked).ok() };
-    body.as_ref().and_then(|body| body.pointer("/dryRun/0")).and_then(Value::as_str) == Some("All")
-}
-
-fn delete_options(asked: &Asked<'_>) -> Result<DeleteOptions, ApiError> {
-    let body = if asked.request.body.is_empty() { json!({}) } else { json_body(asked)? };
-    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let propagation = text("/propagationPolicy").or_else(|| asked.query.get("propagationPolicy").map(str::to_owned));
-    let propagation = match propagation.as_deref() {
-        None => match body.get("orphanDependents").and_then(Value::as_bool) {
-            None => None,
-            Some(true) => Some(Propagation::Orphan),
-            Some(false) => Some(Propagation::Background),
-        },
-        Some("Background") => Some(Propagation::Background),
-        Some("Foreground") => Some(Propagation::Foreground),
-        Some("Orphan") => Some(Propagation::Orphan),
-        Some(other) => {
-            let message = format!(
-                "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-            );
-            let cause = Cause { reason: "FieldValueNotSupported", message, field: "propagationPolicy".to_owned() };
-            return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
-        }
-    };
-    if let (Some(policy), true) =
-        (text("/propagationPolicy"), body.get("orphanDependents").is_some_and(|it| !it.is_null()))
-    {
-        let detail = "orphanDependents and deletionPropagation cannot be both set";
-        let cause = Cause::invalid("propagationPolicy", &json!(policy), detail);
-        return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
-    }
-    let grace = body
-        .get("gracePeriodSeconds")
-        .and_then(Value::as_i64)
-        .or_else(|| asked.query.get("gracePeriodSeconds").and_then(|text| text.parse().ok()));
-    Ok(DeleteOptions {
-        uid: text("/preconditions/uid"),
-        resource_version: text("/preconditions/resourceVersion"),
-        grace_period_seconds: grace,
-        propagation,
-    })
 }
 
 fn respond(asked: &Asked<'_>, presentation: &Presentation, outcome: &Outcome) -> Response {
@@ -568,79 +476,4 @@ fn returns_deleted(asked: &Asked<'_>) -> bool {
                 | "ResourceQuota"
                 | "StorageClass"
         )
-}
-
-fn parse_revision(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| ApiError::new(500, "", bad_revision(text)))
-}
-
-fn bad_revision(text: &str) -> String {
-    format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
-}
-
-/// A list says of a bad version what a read and a watch take for a fault of their own.
-fn parse_list_revision(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| ApiError::bad_request(format!("invalid resource version: {}", bad_revision(text))))
-}
-
-fn check_match(exact: Option<&str>, version: Option<u64>, continues: bool) -> Result<(), ApiError> {
-    let forbid = |why: &str| {
-        let cause = crate::error::Cause::forbidden("resourceVersionMatch", why);
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]))
-    };
-    match exact {
-        None => Ok(()),
-        Some(_) if continues => forbid("resourceVersionMatch is forbidden when continue is provided"),
-        Some(_) if version.is_none() => forbid("resourceVersionMatch is forbidden unless resourceVersion is provided"),
-        Some("Exact") if version == Some(0) => {
-            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
-        }
-        Some("Exact" | "NotOlderThan") => Ok(()),
-        Some(other) => {
-            let cause = Cause {
-                reason: "FieldValueNotSupported",
-                message: format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
-                field: "resourceVersionMatch".to_owned(),
-            };
-            Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]))
-        }
-    }
-}
-
-/// Where a limited list goes on.
-struct Continue {
-    /// None goes on in the present, at the price of a consistent list.
-    revision: Option<u64>,
-    after: (String, String),
-}
-
-impl Continue {
-    fn encode(&self) -> String {
-        let revision = self.revision.map_or(-1, |revision| i64::try_from(revision).unwrap_or(i64::MAX));
-        let start = format!("{}/{}\u{0}", self.after.0, self.after.1);
-        let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": start});
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token.to_string())
-    }
-
-    fn decode(text: &str) -> Result<Self, ApiError> {
-        let invalid = || ApiError::bad_request("continue key is not valid");
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-        let start = token.get("start").and_then(Value::as_str).ok_or_else(invalid)?;
-        let (namespace, name) = start.trim_end_matches('\u{0}').rsplit_once('/').ok_or_else(invalid)?;
-        let revision = token.get("rv").and_then(Value::as_i64).ok_or_else(invalid)?;
-        Ok(Self { revision: u64::try_from(revision).ok(), after: (namespace.to_owned(), name.to_owned()) })
-    }
-}
-
-fn expired_continue(after: &(String, String), revision: u64) -> ApiError {
-    let mut error = ApiError::expired(
-        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
-         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
-         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-    );
-    let token = Continue { revision: None, after: after.clone() };
-    error.metadata = Some(Box::new(json!({"continue": token.encode(), "resourceVersion": revision.to_string()})));
-    error
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::apply::{FieldSet, PathElement};
 use crate::decode;
 use crate::error::{ApiError, Cause};
+use crate::go_text;
 use crate::resource::ResourceType;
 use crate::write::Propagation;
 
@@ -51,6 +52,20 @@ pub(crate) fn before_create(resource: &ResourceType, object: &mut Value) {
     if resource.storage.as_ref() == "pods" {
         before_pod(fields);
     }
+    if resource.kind == "CustomResourceDefinition" && resource.custom.is_none() {
+        let versions = fields.get("spec").and_then(|spec| spec.get("versions")).and_then(Value::as_array);
+        let stored = versions.into_iter().flatten().filter(|version| version.get("storage") == Some(&json!(true)));
+        let stored: Vec<Value> = stored.filter_map(|version| version.get("name").cloned()).collect();
+        if let Some(status) = fields.get_mut("status").and_then(Value::as_object_mut) {
+            status.insert("storedVersions".to_owned(), Value::Array(stored));
+        }
+    }
+    if resource.storage.as_ref() == "persistentvolumeclaims" {
+        fields.insert("status".to_owned(), json!({"phase": "Pending"}));
+    }
+    if resource.storage.as_ref() == "daemonsets.apps" {
+        set_template_generation(fields, 1);
+    }
     if resource.kind == "Namespace" && resource.group.is_empty() {
         let spec = fields.entry("spec").or_insert_with(|| json!({}));
         if let Some(spec) = spec.as_object_mut() {
@@ -69,6 +84,30 @@ pub(crate) fn before_create(resource: &ResourceType, object: &mut Value) {
                 labels.insert("kubernetes.io/metadata.name".to_owned(), name);
             }
         }
+    }
+}
+
+/// The annotation by which a DaemonSet counts its templates.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn set_template_generation(fields: &mut Map<String, Value>, generation: i64) {
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
+    {
+        annotations.insert(TEMPLATE_GENERATION.to_owned(), generation.to_string().into());
+    }
+}
+
+/// Counts a DaemonSet's templates: a new one is the next, whatever the client says.
+pub(crate) fn count_templates(resource: &ResourceType, old: &Value, new: &mut Value) {
+    if resource.storage.as_ref() != "daemonsets.apps" {
+        return;
+    }
+    let is_new = old.pointer("/spec/template") != new.pointer("/spec/template");
+    let known = old.pointer(&format!("/metadata/annotations/{TEMPLATE_GENERATION}")).and_then(Value::as_str);
+    let known: i64 = known.and_then(|text| text.parse().ok()).unwrap_or(1);
+    if let Some(fields) = new.as_object_mut() {
+        set_template_generation(fields, known + i64::from(is_new));
     }
 }
 
@@ -300,8 +339,8 @@ pub(crate) fn check_metadata(resource: &ResourceType, object: &Value, name: &str
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     if let Some(labels) = metadata.get("labels").and_then(Value::as_object) {
         for (key, value) in labels {
-            if !is_qualified_name(key) {
-                causes.push(Cause::invalid("metadata.labels", &json!(key), QUALIFIED_NAME));
+            if let Some(problem) = qualified_name_problem(key) {
+                causes.push(Cause::invalid("metadata.labels", &json!(key), &problem));
             }
             if value.as_str().is_some_and(|value| !is_label_value(value)) {
                 causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
@@ -312,8 +351,8 @@ pub(crate) fn check_metadata(resource: &ResourceType, object: &Value, name: &str
         let mut total = 0;
         for (key, value) in annotations {
             total += key.len() + value.as_str().map_or(0, str::len);
-            if !is_qualified_name(&key.to_lowercase()) {
-                causes.push(Cause::invalid("metadata.annotations", &json!(key), QUALIFIED_NAME));
+            if let Some(problem) = qualified_name_problem(&key.to_lowercase()) {
+                causes.push(Cause::invalid("metadata.annotations", &json!(key), &problem));
             }
         }
         if total > 256 * 1024 {
@@ -324,23 +363,40 @@ pub(crate) fn check_metadata(resource: &ResourceType, object: &Value, name: &str
             });
         }
     }
-    for (index, finalizer) in finalizers(object).iter().enumerate() {
-        if !finalizer.contains('/') && !matches!(finalizer.as_str(), "kubernetes" | "orphan" | "foregroundDeletion") {
-            causes.push(Cause::invalid(
-                format!("metadata.finalizers[{index}]"),
-                &json!(finalizer),
-                "name is neither a standard finalizer name nor is it fully qualified",
-            ));
-        }
+    causes.extend(check_finalizers(resource, "metadata.finalizers", &finalizers(object)));
+    if resource.storage.as_ref() == "namespaces" {
+        let own = object.pointer("/spec/finalizers").and_then(Value::as_array).into_iter().flatten();
+        let own: Vec<String> = own.filter_map(Value::as_str).map(str::to_owned).collect();
+        causes.extend(check_finalizers(resource, "spec.finalizers", &own));
     }
     causes.extend(check_owners(metadata));
+    causes
+}
+
+fn check_finalizers(resource: &ResourceType, field: &str, finalizers: &[String]) -> Vec<Cause> {
+    // Only the built-in kinds of the core library want a domain in front.
+    let is_core = resource.custom.is_none() && resource.group != "apiextensions.k8s.io";
+    let mut causes = Vec::new();
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        if let Some(problem) = qualified_name_problem(finalizer) {
+            causes.push(Cause::invalid(field, &json!(finalizer), &problem));
+        }
+        if is_core
+            && !finalizer.contains('/')
+            && !matches!(finalizer.as_str(), "kubernetes" | "orphan" | "foregroundDeletion")
+        {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            let field = if field.starts_with("spec") { field.to_owned() } else { format!("{field}[{index}]") };
+            causes.push(Cause::invalid(field, &json!(finalizer), detail));
+        }
+    }
     causes
 }
 
 fn check_owners(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let owners = metadata.get("ownerReferences").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut controller: Option<&str> = None;
+    let mut controller: Option<String> = None;
     for owner in owners {
         let text = |key: &str| owner.get(key).and_then(Value::as_str).unwrap_or_default();
         for key in ["apiVersion", "kind", "name", "uid"] {
@@ -352,15 +408,24 @@ fn check_owners(metadata: &Value) -> Vec<Cause> {
                 });
             }
         }
+        if text("kind") == "Event" && text("apiVersion") == "v1" {
+            let shown = go_text::owner_json(owner);
+            let message = format!("Invalid value: {shown}: /v1, Kind=Event is disallowed from being an owner");
+            causes.push(Cause { reason: "FieldValueInvalid", message, field: "metadata.ownerReferences".to_owned() });
+        }
         if owner.get("controller").and_then(Value::as_bool).unwrap_or(false) {
-            if let Some(first) = controller {
+            if let Some(first) = &controller {
                 let detail = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {}",
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {}/{}",
+                    text("kind"),
                     text("name")
                 );
-                causes.push(Cause::invalid("metadata.ownerReferences", &Value::Array(owners.to_vec()), &detail));
+                let shown = go_text::owners_json(owners);
+                let message = format!("Invalid value: {shown}: {detail}");
+                let field = "metadata.ownerReferences".to_owned();
+                causes.push(Cause { reason: "FieldValueInvalid", message, field });
             }
-            controller = Some(text("name"));
+            controller = Some(format!("{}/{}", text("kind"), text("name")));
         }
     }
     causes
@@ -370,15 +435,19 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const QUALIFIED_FORM: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 fn name_problem(resource: &ResourceType, name: &str) -> Option<String> {
     if resource.group == "rbac.authorization.k8s.io" {
-        let bad = matches!(name, "." | "..") || name.contains('/') || name.contains('%');
-        return bad.then(|| "may not contain '/' or '%'".to_owned());
+        return match name {
+            "." | ".." => Some(format!("may not be '{name}'")),
+            name => ['/', '%'].iter().find(|bad| name.contains(**bad)).map(|bad| format!("may not contain '{bad}'")),
+        };
     }
     match resource.kind.as_str() {
         "Namespace" if name.len() > 63 => Some("must be no more than 63 characters".to_owned()),
+        "Namespace" if name.contains('.') => Some("must not contain dots".to_owned()),
         "Namespace" => (!is_label(name)).then(|| LABEL.to_owned()),
         "Service" if name.len() > 63 => Some("must be no more than 63 characters".to_owned()),
         "Service" => {
@@ -404,11 +473,18 @@ fn is_name_part(text: &str) -> bool {
         && text.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.'))
 }
 
-fn is_qualified_name(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((prefix, name)) => prefix.len() <= 253 && prefix.split('.').all(is_label) && is_name_part(name),
-        None => is_name_part(key),
-    }
+/// What is wrong with a name that may have a domain in front.
+pub(crate) fn qualified_name_problem(name: &str) -> Option<String> {
+    let name = match name.split_once('/') {
+        Some((_, rest)) if rest.contains('/') => return Some(QUALIFIED_FORM.to_owned()),
+        Some(("", _)) => return Some("prefix part must be non-empty".to_owned()),
+        Some((prefix, _)) if prefix.len() > 253 || !prefix.split('.').all(is_label) => {
+            return Some(format!("prefix part {SUBDOMAIN}"));
+        }
+        Some((_, name)) => name,
+        None => name,
+    };
+    (!is_name_part(name)).then(|| QUALIFIED_NAME.to_owned())
 }
 
 fn is_label_value(value: &str) -> bool {

@@ -1,13 +1,17 @@
-//! OpenAPI v3 documents: an index, and one document per group and version, enough for kubectl and client tools.
+//! OpenAPI documents: an index and one document for each group and version, and one of the older form for all.
+//!
+//! The schemas of the built-in kinds are the API server's own (`data/generate/schemas`), unpacked when somebody asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
 use crate::error::ApiError;
 use crate::resource::ResourceType;
-use crate::types::{self, FieldDef, ListKind, Shape, TypeId};
+use crate::types;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -46,48 +50,166 @@ impl Cluster {
     }
 
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`.
-    pub(crate) fn openapi_document(&self, group: &str, version: &str) -> Result<Value, ApiError> {
+    pub(crate) fn openapi_document(&self, group: &str, version: &str) -> Result<Bytes, ApiError> {
         if !self.registry.has_group_version(group, version) {
             return Err(ApiError::unknown_path());
         }
-        let mut schemas = Map::new();
+        let published = Published::unpack();
         let mut paths = Map::new();
-        let mut wanted: BTreeSet<TypeId> = BTreeSet::new();
+        let mut own = BTreeMap::new();
+        let mut roots = BTreeSet::from(COMMON.map(str::to_owned));
         for resource in self.registry.in_order() {
             if resource.group != group || resource.version != version {
                 continue;
             }
             let name = schema_name(&resource);
-            match (&resource.custom, types::of_kind(&resource.api_version(), &resource.kind)) {
-                (Some(custom), _) => {
-                    let mut schema = custom.schema.clone();
-                    add_identity(&mut schema, &resource);
-                    schemas.insert(name.clone(), schema);
-                    if let Some(id) = meta_type() {
-                        wanted.insert(id);
-                    }
+            match &resource.custom {
+                Some(custom) => {
+                    own.insert(name.clone(), custom_schema(custom.schema.clone(), &resource, &published).to_string());
                 }
-                (None, Some(id)) => {
-                    wanted.insert(id);
+                None => {
+                    roots.extend([name.clone(), format!("{name}List")]);
+                    roots.extend(subresource_schemas(&resource));
                 }
-                (None, None) => {}
             }
             add_paths(&mut paths, &resource, &name);
         }
-        add_types(&mut schemas, wanted);
-        for resource in self.registry.in_order() {
-            let is_here = resource.group == group && resource.version == version && resource.custom.is_none();
-            if let Some(fields) =
-                schemas.get_mut(&schema_name(&resource)).filter(|_| is_here).and_then(Value::as_object_mut)
-            {
-                let kind = json!([{"group": resource.group, "version": resource.version, "kind": resource.kind}]);
-                fields.insert("x-kubernetes-group-version-kind".to_owned(), kind);
+        let mut out = format!(
+            "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"v1.35.4\"}},\"paths\":{},\"components\":{{\"schemas\":{{",
+            Value::Object(paths)
+        );
+        let built_in = published.with_all_they_name(roots);
+        let own = own.iter().map(|(name, schema)| (name.as_str(), schema.as_str()));
+        for (index, (name, schema)) in built_in.into_iter().chain(own).enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            out.push_str(&format!("{comma}{}:{schema}", Value::from(name)));
+        }
+        out.push_str("}}}");
+        Ok(Bytes::from(out))
+    }
+
+    /// `/openapi/v2`: all groups in one document of the older form.
+    pub(crate) fn openapi_two(&self) -> Value {
+        let published = Published::unpack();
+        let mut paths = Map::new();
+        let mut definitions = Map::new();
+        for (name, schema) in published.all() {
+            if let Ok(mut schema) = serde_json::from_str(schema) {
+                to_older(&mut schema);
+                definitions.insert(name.to_owned(), schema);
             }
         }
-        Ok(json!({
-            "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.35.4"},
-            "paths": paths, "components": {"schemas": schemas},
-        }))
+        for resource in self.registry.in_order() {
+            let name = schema_name(&resource);
+            if let Some(custom) = &resource.custom {
+                let mut schema = custom_schema(custom.schema.clone(), &resource, &published);
+                to_older(&mut schema);
+                definitions.insert(name.clone(), schema);
+            }
+            let mut added = Map::new();
+            add_paths(&mut added, &resource, &name);
+            for path in added.values_mut() {
+                path_to_older(path);
+            }
+            paths.append(&mut added);
+        }
+        json!({
+            "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.35.4"},
+            "paths": paths, "definitions": definitions,
+        })
+    }
+}
+
+/// Schemas that every group names.
+const COMMON: [&str; 2] =
+    ["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"];
+
+fn subresource_schemas(resource: &ResourceType) -> Vec<String> {
+    let name = |subresource: &String| match subresource.as_str() {
+        "scale" => Some("io.k8s.api.autoscaling.v1.Scale"),
+        "eviction" => Some("io.k8s.api.policy.v1.Eviction"),
+        "token" => Some("io.k8s.api.authentication.v1.TokenRequest"),
+        _ => None,
+    };
+    resource.subresources.iter().filter_map(name).map(str::to_owned).collect()
+}
+
+/// The schemas that the API server publishes for the built-in kinds, as it words them.
+struct Published {
+    text: String,
+}
+
+impl Published {
+    fn unpack() -> Self {
+        let mut text = String::new();
+        // The data is part of the program; were it broken, the built-in kinds would be missing.
+        let _ = flate2::read::GzDecoder::new(include_bytes!("../data/schemas.gz").as_slice()).read_to_string(&mut text);
+        Self { text }
+    }
+
+    fn all(&self) -> BTreeMap<&str, &str> {
+        self.text.lines().filter_map(|line| line.split_once('\t')).collect()
+    }
+
+    /// The named schemas and all that they refer to.
+    fn with_all_they_name(&self, roots: BTreeSet<String>) -> BTreeMap<&str, &str> {
+        let all = self.all();
+        let mut wanted: Vec<&str> =
+            roots.iter().filter_map(|root| all.get_key_value(root.as_str())).map(|(name, _)| *name).collect();
+        let mut found = BTreeMap::new();
+        while let Some(name) = wanted.pop() {
+            let Some(schema) = all.get(name).filter(|_| !found.contains_key(name)) else { continue };
+            found.insert(name, *schema);
+            wanted.extend(schema.split(SCHEMAS).skip(1).filter_map(|rest| rest.split('"').next()));
+        }
+        found
+    }
+}
+
+/// Turns a schema into the form of version 2: one reference is no list, and references lead elsewhere.
+fn to_older(schema: &mut Value) {
+    match schema {
+        Value::Array(list) => list.iter_mut().for_each(to_older),
+        Value::Object(fields) => {
+            let only = fields.get("allOf").and_then(|list| list.get(0)?.get("$ref")?.as_str()).map(str::to_owned);
+            if let Some(reference) = only {
+                fields.remove("allOf");
+                fields.insert("$ref".to_owned(), reference.into());
+            }
+            if fields.get("format").and_then(Value::as_str) == Some("int-or-string") {
+                fields.remove("oneOf");
+                fields.insert("type".to_owned(), "string".into());
+            }
+            if let Some(Value::String(reference)) = fields.get_mut("$ref") {
+                *reference = reference.replace(SCHEMAS, "#/definitions/");
+            }
+            fields.values_mut().for_each(to_older);
+        }
+        _ => {}
+    }
+}
+
+/// In version 2 the body is a parameter, and a parameter has its type beside its name.
+fn path_to_older(path: &mut Value) {
+    for operation in path.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let Some(fields) = operation.as_object_mut() else { continue };
+        let body = fields.remove("requestBody").and_then(|body| body.pointer("/content/*~1*/schema").cloned());
+        let parameters = fields.entry("parameters").or_insert_with(|| json!([]));
+        for parameter in parameters.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            if let Some(Value::Object(schema)) = parameter.remove("schema") {
+                parameter.extend(schema);
+            }
+        }
+        if let (Some(schema), Some(list)) = (body, parameters.as_array_mut()) {
+            list.push(json!({"name": "body", "in": "body", "required": true, "schema": schema}));
+        }
+        for answer in fields.get_mut("responses").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+            if let Some(fields) = answer.as_object_mut() {
+                let schema = fields.remove("content").and_then(|it| it.pointer("/application~1json/schema").cloned());
+                fields.extend(schema.map(|schema| ("schema".to_owned(), schema)));
+            }
+        }
+        to_older(operation);
     }
 }
 
@@ -105,22 +227,23 @@ fn schema_name(resource: &ResourceType) -> String {
     format!("{}.{}.{}", reversed.join("."), resource.version, resource.kind)
 }
 
-fn meta_type() -> Option<TypeId> {
-    types::table().types.iter().position(|def| def.name == "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
-}
-
-fn add_identity(schema: &mut Value, resource: &ResourceType) {
-    let Some(fields) = schema.as_object_mut() else { return };
+/// A custom kind's schema with what every object has, described as it is for the built-in kinds.
+fn custom_schema(mut schema: Value, resource: &ResourceType, published: &Published) -> Value {
+    let model = published.all().get("io.k8s.api.core.v1.ConfigMap").and_then(|text| serde_json::from_str(text).ok());
+    let model: Value = model.unwrap_or_default();
+    let Some(fields) = schema.as_object_mut() else { return schema };
     let kind = json!([{"group": resource.group, "version": resource.version, "kind": resource.kind}]);
     fields.insert("x-kubernetes-group-version-kind".to_owned(), kind);
     let properties = fields.entry("properties").or_insert_with(|| json!({}));
-    if let Some(properties) = properties.as_object_mut() {
-        for name in ["apiVersion", "kind"] {
-            properties.insert(name.to_owned(), json!({"type": "string"}));
-        }
-        let meta = format!("{SCHEMAS}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-        properties.insert("metadata".to_owned(), json!({"allOf": [{"$ref": meta}]}));
+    let Some(properties) = properties.as_object_mut() else { return schema };
+    for name in ["apiVersion", "kind"] {
+        let described = model.pointer(&format!("/properties/{name}")).cloned();
+        properties.insert(name.to_owned(), described.unwrap_or_else(|| json!({"type": "string"})));
     }
+    let meta = format!("{SCHEMAS}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let description = model.pointer("/properties/metadata/description").cloned().unwrap_or_default();
+    properties.insert("metadata".to_owned(), json!({"allOf": [{"$ref": meta}], "description": description}));
+    schema
 }
 
 fn parameter(name: &str, kind: &str) -> Value {
@@ -169,97 +292,5 @@ fn add_paths(paths: &mut Map<String, Value>, resource: &ResourceType, name: &str
             Some(sub) if sub == "status" => paths.insert(format!("{base}/{{name}}/status"), single.clone()),
             Some(_) => None,
         };
-    }
-}
-
-/// Adds types and all they refer to.
-fn add_types(schemas: &mut Map<String, Value>, mut wanted: BTreeSet<TypeId>) {
-    let mut done: BTreeSet<TypeId> = BTreeSet::new();
-    while let Some(id) = wanted.pop_first() {
-        if !done.insert(id) {
-            continue;
-        }
-        let Some(def) = types::table().get(id) else { continue };
-        let mut properties = Map::new();
-        for (name, field) in &def.fields {
-            refer(&field.shape, &done, &mut wanted);
-            let mut schema = field_schema(field);
-            if let (Some(fields), Some(default)) = (schema.as_object_mut(), def.defaults.get(name)) {
-                fields.insert("default".to_owned(), default.clone());
-            }
-            properties.insert(name.clone(), schema);
-        }
-        let mut schema = json!({"type": "object", "properties": properties});
-        if let Some(fields) = schema.as_object_mut().filter(|_| def.is_atomic) {
-            fields.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
-        }
-        schemas.insert(def.name.clone(), schema);
-    }
-}
-
-fn refer(shape: &Shape, done: &BTreeSet<TypeId>, wanted: &mut BTreeSet<TypeId>) {
-    match shape {
-        Shape::Struct(id) if !done.contains(id) => {
-            wanted.insert(*id);
-        }
-        Shape::List(item) | Shape::Map(item) => refer(item, done, wanted),
-        _ => {}
-    }
-}
-
-fn field_schema(field: &FieldDef) -> Value {
-    let mut schema = shape_schema(&field.shape);
-    let Some(fields) = schema.as_object_mut() else { return schema };
-    if let Some(key) = &field.merge_key {
-        fields.insert("x-kubernetes-patch-merge-key".to_owned(), key.clone().into());
-    }
-    let mut strategies = Vec::new();
-    if field.is_merged {
-        strategies.push("merge");
-    }
-    if field.is_replaced {
-        strategies.push("replace");
-    }
-    if field.retains_keys {
-        strategies.push("retainKeys");
-    }
-    if !strategies.is_empty() {
-        fields.insert("x-kubernetes-patch-strategy".to_owned(), strategies.join(",").into());
-    }
-    match (&field.shape, &field.list) {
-        (Shape::List(_), ListKind::Keyed(keys)) => {
-            fields.insert("x-kubernetes-list-type".to_owned(), "map".into());
-            fields.insert("x-kubernetes-list-map-keys".to_owned(), json!(keys));
-        }
-        (Shape::List(_), ListKind::Set) => {
-            fields.insert("x-kubernetes-list-type".to_owned(), "set".into());
-        }
-        (Shape::List(_), ListKind::Atomic) => {
-            fields.insert("x-kubernetes-list-type".to_owned(), "atomic".into());
-        }
-        _ if field.is_atomic => {
-            fields.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
-        }
-        _ => {}
-    }
-    schema
-}
-
-fn shape_schema(shape: &Shape) -> Value {
-    match shape {
-        Shape::Text | Shape::Quantity => json!({"type": "string"}),
-        Shape::Bytes => json!({"type": "string", "format": "byte"}),
-        Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
-        Shape::Bool => json!({"type": "boolean"}),
-        Shape::Int => json!({"type": "integer"}),
-        Shape::Float => json!({"type": "number"}),
-        Shape::IntOrString => json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"}),
-        Shape::Any => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
-        Shape::List(item) => json!({"type": "array", "items": shape_schema(item)}),
-        Shape::Map(item) => json!({"type": "object", "additionalProperties": shape_schema(item)}),
-        Shape::Struct(id) => {
-            let name = types::table().get(*id).map(|def| def.name.as_str()).unwrap_or_default();
-            json!({"allOf": [{"$ref": format!("{SCHEMAS}{name}")}]})
-        }
     }
 }

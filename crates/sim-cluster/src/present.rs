@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::error::ApiError;
 use crate::event_forms;
 use crate::resource::ResourceType;
+use crate::schema;
 use crate::store::Stored;
 use crate::table::{self, Included};
 
@@ -29,6 +30,17 @@ pub(crate) struct Presentation {
     now: Timestamp,
 }
 
+fn is_known(media: &str) -> bool {
+    matches!(media, "application/json" | "application/yaml" | "*/*" | "application/*" | "")
+}
+
+/// Whether the first acceptable media type is YAML.
+pub(crate) fn wants_yaml(accept: Option<&str>) -> bool {
+    let media = |clause: &str| clause.split(';').next().unwrap_or_default().trim().to_owned();
+    let first = accept.unwrap_or_default().split(',').take(32).map(media).find(|media| is_known(media));
+    first.as_deref() == Some("application/yaml")
+}
+
 impl Presentation {
     /// Reads an `Accept` header: the first acceptable media type wins.
     pub(crate) fn from_accept(accept: Option<&str>, included: Option<&str>, now: Timestamp) -> Result<Self, ApiError> {
@@ -38,12 +50,14 @@ impl Presentation {
             _ => Included::Metadata,
         };
         let accept = accept.unwrap_or("*/*");
+        let mut is_any_known = false;
         for clause in accept.split(',').take(32) {
             let mut parts = clause.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
-            if !matches!(media, "application/json" | "*/*" | "application/*" | "") {
+            if !is_known(media) {
                 continue;
             }
+            is_any_known = true;
             let parameter = |name: &str| {
                 clause.split(';').map(str::trim).find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
             };
@@ -53,12 +67,14 @@ impl Presentation {
                 Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Form::Metadata,
                 Some(_) => continue,
             };
-            if form != Form::Object && parameter("g") != Some("meta.k8s.io") {
+            if form != Form::Object
+                && (parameter("g") != Some("meta.k8s.io") || !matches!(parameter("v"), Some("v1" | "v1beta1")))
+            {
                 continue;
             }
             return Ok(Self { form, included, has_header: true, now });
         }
-        Err(ApiError::not_acceptable())
+        Err(if is_any_known { ApiError::not_acceptable() } else { ApiError::no_representation() })
     }
 
     pub(crate) fn object(&self, resource: &ResourceType, object: &Stored) -> Bytes {
@@ -146,7 +162,7 @@ pub(crate) fn in_version(resource: &ResourceType, json: &Value) -> Option<Value>
     let wanted = resource.api_version();
     let stored = json.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if stored == wanted {
-        return None;
+        return with_defaults(resource, json);
     }
     let mut converted = json.clone();
     if resource.group == event_forms::GROUP {
@@ -156,7 +172,15 @@ pub(crate) fn in_version(resource: &ResourceType, json: &Value) -> Option<Value>
     if let Some(fields) = converted.as_object_mut() {
         fields.insert("apiVersion".to_owned(), wanted.into());
     }
-    Some(converted)
+    Some(with_defaults(resource, &converted).unwrap_or(converted))
+}
+
+/// A custom object stored before its schema had some default shows it all the same; none when nothing is to be added.
+fn with_defaults(resource: &ResourceType, json: &Value) -> Option<Value> {
+    let custom = resource.custom.as_ref().filter(|custom| custom.has_defaults)?;
+    let mut shown = json.clone();
+    schema::default(&mut shown, &custom.schema);
+    (shown != *json).then_some(shown)
 }
 
 pub(crate) fn metadata_only(json: &Value) -> Value {

@@ -22,6 +22,13 @@ pub(crate) fn nano(text: &str) -> Option<i128> {
     read(text).map(|(nano, _)| nano)
 }
 
+/// Writes nano units in the form of another quantity: decimal or binary.
+pub(crate) fn from_nano(nano: i128, like: &str) -> String {
+    let format = read(like).map_or(Format::DecimalSuffix, |(_, format)| format);
+    let sign = if nano < 0 { "-" } else { "" };
+    format!("{sign}{}", write(nano.abs(), format))
+}
+
 fn read(text: &str) -> Option<(i128, Format)> {
     let text = text.trim();
     let (negative, rest) = match text.strip_prefix('-') {
@@ -136,6 +143,8 @@ mod tests {
         for (text, want) in table {
             assert_eq!(canonical(text).as_deref(), Some(want), "{text}");
         }
+        assert_eq!(from_nano(1_500_000_000, "1"), "1500m");
+        assert_eq!(from_nano(2048 * 1_000_000_000, "1Ki"), "2Ki");
         assert_eq!(canonical("two"), None);
         assert_eq!(canonical("1.2.3"), None);
         assert_eq!(canonical("5x"), None);

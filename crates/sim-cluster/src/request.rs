@@ -167,6 +167,17 @@ impl Response {
     pub fn to_json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
+
+    /// The same answer in YAML, when it is JSON.
+    pub(crate) fn into_yaml(mut self) -> Self {
+        if self.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
+            && let Ok(value) = serde_json::from_slice::<Value>(&self.body)
+        {
+            self.body = Bytes::from(yaml::to_yaml(&value));
+            self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
+        }
+        self
+    }
 }
 
 /// The answer to a request.

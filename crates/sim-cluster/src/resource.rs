@@ -101,7 +101,7 @@ v1 namespaces Namespace ns cluster finalize,status -
 v1 nodes Node no cluster status -
 v1 persistentvolumeclaims PersistentVolumeClaim pvc namespaced status -
 v1 persistentvolumes PersistentVolume pv cluster status -
-v1 pods Pod po namespaced eviction,status all
+v1 pods Pod po namespaced eviction,log,status all
 v1 podtemplates PodTemplate - namespaced - -
 v1 replicationcontrollers ReplicationController rc namespaced scale,status all
 v1 resourcequotas ResourceQuota quota namespaced status -
@@ -225,6 +225,12 @@ impl Registry {
 
     pub(crate) fn has_group_version(&self, group: &str, version: &str) -> bool {
         self.by_path.keys().any(|(have, in_version, _)| have == group && in_version == version)
+    }
+
+    /// Whether a built-in resource lives there: only for those an unknown neighbour gets a Status.
+    pub(crate) fn has_built_in(&self, group: &str, version: &str) -> bool {
+        let mut all = self.by_path.values();
+        all.any(|resource| resource.group == group && resource.version == version && resource.custom.is_none())
     }
 
     /// The resource of a kind in a version.

@@ -107,7 +107,7 @@ impl Cluster {
                 &json!(seconds),
                 "may not specify a duration less than 10 minutes",
             );
-            return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", &call.name, &[cause]));
+            return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
         }
         let expires = self.now() + Duration::from_secs(seconds.min(1 << 32));
         let token = format!("sim.{}.{}.{:016x}", call.namespace, call.name, self.next_random());

@@ -142,8 +142,9 @@ pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> &'static 
         Method::PATCH => "patch",
         Method::DELETE if named => "delete",
         Method::DELETE => "deletecollection",
-        Method::GET | Method::HEAD if query.is_true("watch") => "watch",
+        // One object is read, whatever the query says: only collections are watched.
         Method::GET | Method::HEAD if named => "get",
+        Method::GET | Method::HEAD if query.is_true("watch") => "watch",
         Method::GET | Method::HEAD => "list",
         _ => "",
     }

@@ -1,8 +1,9 @@
 //! Structural schemas of custom resources: prune, default and validate.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::Cause;
+use crate::types;
 
 const CAUSES_MAX: usize = 100;
 
@@ -10,7 +11,7 @@ fn flag(schema: &Value, key: &str) -> bool {
     schema.get(key).and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn join(path: &str, name: &str) -> String {
+pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -36,6 +37,9 @@ fn prune_fields(fields: &mut Map<String, Value>, schema: &Value, path: &str, dro
     let mut gone = Vec::new();
     for (name, value) in fields.iter_mut() {
         if is_object && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+            if !path.is_empty() && name == "metadata" {
+                prune_metadata(value, path, dropped);
+            }
             continue;
         }
         match properties.and_then(|properties| properties.get(name)) {
@@ -50,6 +54,25 @@ fn prune_fields(fields: &mut Map<String, Value>, schema: &Value, path: &str, dro
     for name in gone {
         fields.remove(&name);
         dropped.push(join(path, &name));
+    }
+}
+
+/// The metadata of an embedded object is that of every object.
+fn prune_metadata(metadata: &mut Value, path: &str, dropped: &mut Vec<String>) {
+    let Some(id) = types::of_kind("v1", "ConfigMap") else { return };
+    let Ok(mut decoded) = types::decode(id, json!({"metadata": metadata.clone()})) else { return };
+    if let Some(known) = decoded.value.get_mut("metadata") {
+        *metadata = known.take();
+    }
+    dropped.extend(decoded.unknown.into_iter().map(|unknown| join(path, &unknown)));
+}
+
+/// Whether a schema sets any default.
+pub(crate) fn has_defaults(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields.contains_key("default") || fields.values().any(has_defaults),
+        Value::Array(list) => list.iter().any(has_defaults),
+        _ => false,
     }
 }
 
@@ -89,10 +112,17 @@ pub(crate) fn default(value: &mut Value, schema: &Value) {
     }
 }
 
-/// What is wrong with a value.
-pub(crate) fn validate(value: &Value, schema: &Value) -> Vec<Cause> {
+/// The item of an older list that an item goes on from: only lists that merge by keys know it.
+pub(crate) fn item_before<'o>(item: &Value, old: Option<&'o Value>, schema: &Value) -> Option<&'o Value> {
+    let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array)?;
+    let same = |before: &&Value| keys.iter().filter_map(Value::as_str).all(|key| before.get(key) == item.get(key));
+    old?.as_array()?.iter().find(same)
+}
+
+/// What is wrong with a value. What is the same as before may stay as it is.
+pub(crate) fn validate(value: &Value, old: Option<&Value>, schema: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    check(value, schema, "", &mut causes);
+    check(value, old, schema, "", &mut causes);
     causes.truncate(CAUSES_MAX);
     causes
 }
@@ -109,8 +139,8 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if causes.len() >= CAUSES_MAX {
+fn check(value: &Value, old: Option<&Value>, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if causes.len() >= CAUSES_MAX || old == Some(value) {
         return;
     }
     if value.is_null() {
@@ -128,11 +158,11 @@ fn check(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     match value {
         Value::String(text) => check_text(text, schema, path, causes),
         Value::Number(_) => check_number(value, schema, path, causes),
-        Value::Array(list) => check_list(list, value, schema, path, causes),
-        Value::Object(fields) => check_fields(fields, value, schema, path, causes),
+        Value::Array(list) => check_list(list, old, schema, path, causes),
+        Value::Object(fields) => check_fields(fields, old, value, schema, path, causes),
         _ => {}
     }
-    check_combinations(value, schema, path, causes);
+    check_combinations(value, old, schema, path, causes);
 }
 
 fn wrong_type(path: &str, value: &Value, wanted: &str) -> Cause {
@@ -275,7 +305,7 @@ fn check_number(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Caus
     }
 }
 
-fn check_list(list: &[Value], value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn check_list(list: &[Value], old: Option<&Value>, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
     let length = list.len() as u64;
     if let Some(max) = bound("maxItems").filter(|max| length > *max) {
@@ -286,12 +316,13 @@ fn check_list(list: &[Value], value: &Value, schema: &Value, path: &str, causes:
         });
     }
     if let Some(min) = bound("minItems").filter(|min| length < *min) {
-        causes.push(invalid(path, value, &format!("should have at least {min} items")));
+        // The message shows how many there are where others show the value.
+        causes.push(invalid(path, &Value::from(length), &format!("should have at least {min} items")));
     }
     check_unique(list, schema, path, causes);
     if let Some(items) = schema.get("items") {
         for (index, item) in list.iter().enumerate() {
-            check(item, items, &format!("{path}[{index}]"), causes);
+            check(item, item_before(item, old, schema), items, &format!("{path}[{index}]"), causes);
         }
     }
 }
@@ -323,7 +354,14 @@ fn check_unique(list: &[Value], schema: &Value, path: &str, causes: &mut Vec<Cau
     }
 }
 
-fn check_fields(fields: &Map<String, Value>, value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn check_fields(
+    fields: &Map<String, Value>,
+    old: Option<&Value>,
+    value: &Value,
+    schema: &Value,
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
     for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         // A null for what may not be null counts as absent where it is required.
         let is_nullable = schema.pointer(&format!("/properties/{name}")).is_some_and(|schema| flag(schema, "nullable"));
@@ -353,13 +391,19 @@ fn check_fields(fields: &Map<String, Value>, value: &Value, schema: &Value, path
         if path.is_empty() && matches!(name.as_str(), "metadata" | "apiVersion" | "kind") {
             continue;
         }
-        if let Some(property) = properties.and_then(|properties| properties.get(name)).or(more) {
-            check(value, property, &join(path, name), causes);
+        // What is required and null has been reported as missing.
+        let is_missed = value.is_null() && is_required(schema, name);
+        if let Some(property) = properties.and_then(|properties| properties.get(name)).or(more).filter(|_| !is_missed) {
+            check(value, old.and_then(|old| old.get(name)), property, &join(path, name), causes);
         }
     }
 }
 
-fn check_combinations(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn is_required(schema: &Value, name: &str) -> bool {
+    schema.get("required").and_then(Value::as_array).is_some_and(|list| list.iter().any(|required| required == name))
+}
+
+fn check_combinations(value: &Value, old: Option<&Value>, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     // With int-or-string the alternatives only repeat the two types.
     if flag(schema, "x-kubernetes-int-or-string") {
         return;
@@ -367,11 +411,11 @@ fn check_combinations(value: &Value, schema: &Value, path: &str, causes: &mut Ve
     let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let fits = |alternative: &Value| {
         let mut found = Vec::new();
-        check(value, alternative, path, &mut found);
+        check(value, None, alternative, path, &mut found);
         found.is_empty()
     };
     for part in list("allOf") {
-        check(value, part, path, causes);
+        check(value, old, part, path, causes);
     }
     let any = list("anyOf");
     if !any.is_empty() && !any.iter().any(fits) {
@@ -389,7 +433,6 @@ fn check_combinations(value: &Value, schema: &Value, path: &str, causes: &mut Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn schema() -> Value {
         json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
@@ -419,7 +462,7 @@ mod tests {
     #[test]
     fn each_broken_rule_is_a_cause() {
         let value = json!({"spec": {"size": 9, "color": "red", "name": "A", "port": true, "labels": {"a": 1}}});
-        let causes: Vec<String> = validate(&value, &schema())
+        let causes: Vec<String> = validate(&value, None, &schema())
             .into_iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
             .collect();
@@ -430,6 +473,6 @@ mod tests {
         spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"
         spec.size: Invalid value: 9: spec.size in body should be less than or equal to 5
         "#);
-        assert_eq!(validate(&json!({"spec": {}}), &schema())[0].reason, "FieldValueRequired");
+        assert_eq!(validate(&json!({"spec": {}}), None, &schema())[0].reason, "FieldValueRequired");
     }
 }

@@ -152,6 +152,20 @@ fn parse_label(part: &str) -> Result<Requirement, ApiError> {
     {
         return Err(ApiError::bad_request(format!("unable to parse requirement: found '{found}' expected: '('")));
     }
+    if let [_, found, ..] = words.as_slice()
+        && !matches!(*found, "in" | "notin")
+        && !found.starts_with(['=', '!', '<', '>', '('])
+        && !words.first().is_some_and(|first| first.contains(['=', '!', '<', '>', '(']))
+    {
+        let message = format!("unable to parse requirement: found '{found}', expected: in, notin, =, ==, !=, gt, lt");
+        return Err(ApiError::bad_request(message));
+    }
+    if let Some((_, value)) = part.split_once('=')
+        && let [_, found, ..] = value.split_whitespace().collect::<Vec<_>>().as_slice()
+    {
+        let found = found.trim_end_matches('!');
+        return Err(ApiError::bad_request(format!("found '{found}', expected: ',' or 'end of string'")));
+    }
     if let Some(key) = part.strip_prefix('!') {
         return Ok(Requirement::Absent(label_key(part, key)?));
     }

@@ -50,7 +50,6 @@ pub(crate) struct FieldDef {
     pub(crate) merge_key: Option<String>,
     pub(crate) is_merged: bool,
     pub(crate) is_replaced: bool,
-    pub(crate) retains_keys: bool,
     pub(crate) is_atomic: bool,
     pub(crate) list: ListKind,
     /// The number in protobuf, and that of the embedded message that holds it; 0 is none.
@@ -137,7 +136,6 @@ fn read_field(field: &Value, ids: &BTreeMap<&str, TypeId>) -> FieldDef {
         merge_key: Some(text("k")).filter(|key| !key.is_empty()).map(str::to_owned),
         is_merged: strategies.contains(&"merge"),
         is_replaced: strategies.contains(&"replace"),
-        retains_keys: strategies.contains(&"retainKeys"),
         is_atomic: flag("a"),
         list,
         number: field.get("n").and_then(Value::as_u64).unwrap_or(0),
@@ -286,7 +284,9 @@ impl Decoder {
                 let mut out = Map::new();
                 for (key, value) in fields {
                     let value = if value.is_null() { zero_of(item) } else { value };
-                    let at = format!("{path}.{key}");
+                    // Go names the map, not the key, where a plain value is wrong.
+                    let below = matches!(item.as_ref(), Shape::Struct(_) | Shape::List(_) | Shape::Map(_));
+                    let at = if below { format!("{path}.{key}") } else { path.to_owned() };
                     out.insert(key, self.shaped(item, value, &at, owner)?);
                 }
                 Ok(Value::Object(out))

@@ -2,19 +2,20 @@
 
 use serde_json::{Value, json};
 
+use crate::crd::CustomType;
 use crate::error::Cause;
 use crate::resource::ResourceType;
-use crate::{quantity, schema};
+use crate::{quantity, rules, schema, schema_form, validate_policy};
 
 /// What is wrong with a new object.
 pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
     if let Some(custom) = &resource.custom {
-        return schema::validate(object, &custom.schema);
+        return custom_object(custom, None, object);
     }
     let mut causes = Vec::new();
     match resource.kind.as_str() {
         "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" => workload(resource, object, &mut causes),
-        "Pod" => pod_spec(object.get("spec"), "spec", &mut causes),
+        "Pod" => pod_spec(object.get("spec"), "spec", &[], &mut causes),
         "Job" => job(object, &mut causes),
         "Service" => service(object, &mut causes),
         "ConfigMap" => data_keys(object, &mut causes),
@@ -23,15 +24,37 @@ pub(crate) fn create(resource: &ResourceType, object: &Value) -> Vec<Cause> {
         "Lease" => lease(object, &mut causes),
         "CustomResourceDefinition" => definition(object, &mut causes),
         "RoleBinding" | "ClusterRoleBinding" => binding(object, &mut causes),
+        "CronJob" => validate_policy::cron_job(object, &mut causes),
+        "HorizontalPodAutoscaler" => validate_policy::autoscaler(object, &mut causes),
+        "PodDisruptionBudget" => validate_policy::budget(object, &mut causes),
+        "ResourceQuota" => validate_policy::quota(object, &mut causes),
+        "PriorityClass" => validate_policy::priority_class(object, &mut causes),
+        "Ingress" => validate_policy::ingress(object, &mut causes),
+        "NetworkPolicy" => validate_policy::network_policy(object, &mut causes),
         _ => {}
+    }
+    causes
+}
+
+/// What a custom object's schema says of it, first in its own words and then in rules.
+fn custom_object(custom: &CustomType, old: Option<&Value>, object: &Value) -> Vec<Cause> {
+    let mut causes = schema::validate(object, old, &custom.schema);
+    if custom.has_rules {
+        match rules::unchecked(&causes) {
+            Some(unchecked) => causes.push(unchecked),
+            None => causes.extend(rules::broken(object, old, &custom.schema)),
+        }
     }
     causes
 }
 
 /// What is wrong with a change.
 pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &Value, new: &Value) -> Vec<Cause> {
-    if resource.custom.is_some() {
-        return create(resource, new);
+    if let Some(custom) = &resource.custom {
+        return custom_object(custom, Some(old), new);
+    }
+    if subresource == Some("status") && resource.storage.as_ref() == "namespaces" {
+        return namespace_status(new);
     }
     if subresource.is_some() {
         return Vec::new();
@@ -39,7 +62,10 @@ pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &V
     let mut causes = create(resource, new);
     let immutable: &[&str] = match resource.kind.as_str() {
         "Deployment" | "ReplicaSet" | "DaemonSet" => &["/spec/selector"],
-        "Job" => &["/spec/selector", "/spec/completionMode", "/spec/template"],
+        "Job" if text(new.get("spec").unwrap_or(&Value::Null), "completionMode") == "Indexed" => {
+            &["/spec/selector", "/spec/completionMode", "/spec/template"]
+        }
+        "Job" => &["/spec/completions", "/spec/selector", "/spec/completionMode", "/spec/template"],
         "RoleBinding" | "ClusterRoleBinding" => &["/roleRef"],
         "Secret" => &["/type"],
         "StorageClass" => &["/provisioner", "/parameters"],
@@ -77,10 +103,25 @@ pub(crate) fn update(resource: &ResourceType, subresource: Option<&str>, old: &V
             causes.push(Cause::invalid("spec.clusterIPs[0]", &json!([after]), "may not change once set"));
         }
     }
+    if resource.storage.as_ref() == "statefulsets.apps" {
+        validate_policy::stateful_set_change(old, new, &mut causes);
+    }
     if resource.storage.as_ref() == "pods" {
         pod_update(old, new, &mut causes);
     }
     causes
+}
+
+/// A namespace is on its way out when it is deleted, not when somebody says so.
+fn namespace_status(new: &Value) -> Vec<Cause> {
+    let phase = new.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+    let is_deleting = new.pointer("/metadata/deletionTimestamp").is_some();
+    let detail = match (is_deleting, phase) {
+        (false, "Active") | (true, "Terminating") => return Vec::new(),
+        (false, _) => "may only be 'Active' if `deletionTimestamp` is empty",
+        (true, _) => "may only be 'Terminating' if `deletionTimestamp` is not empty",
+    };
+    vec![Cause::invalid("status.Phase", &json!(phase), detail)]
 }
 
 fn list<'v>(value: Option<&'v Value>, key: &str) -> &'v [Value] {
@@ -105,7 +146,7 @@ fn workload(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required("spec.selector", ""));
             causes.push(Cause::invalid(
                 "spec.template.metadata.labels",
-                labels.unwrap_or(&json!({})),
+                labels.unwrap_or(&Value::Null),
                 "`selector` does not match template `labels`",
             ));
         }
@@ -124,7 +165,7 @@ fn workload(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
                 Ok(parsed) if parsed.matches(&map) => {}
                 _ => causes.push(Cause::invalid(
                     "spec.template.metadata.labels",
-                    labels.unwrap_or(&json!({})),
+                    labels.unwrap_or(&Value::Null),
                     "`selector` does not match template `labels`",
                 )),
             }
@@ -132,7 +173,7 @@ fn workload(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
     }
     let template = spec.and_then(|spec| spec.get("template"));
     let pod = template.and_then(|template| template.get("spec"));
-    pod_spec(pod, "spec.template.spec", causes);
+    pod_spec(pod, "spec.template.spec", list(spec, "volumeClaimTemplates"), causes);
     if let Some(policy) = pod.map(|pod| text(pod, "restartPolicy")).filter(|policy| !matches!(*policy, "Always" | "")) {
         causes.push(Cause::unsupported("spec.template.spec.restartPolicy", &json!(policy), &["Always".to_owned()]));
     }
@@ -170,12 +211,13 @@ fn strategy(spec: Option<&Value>, causes: &mut Vec<Cause>) {
     }
 }
 
-fn pod_spec(spec: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+fn pod_spec(spec: Option<&Value>, path: &str, claims: &[Value], causes: &mut Vec<Cause>) {
     let containers = list(spec, "containers");
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
-    let volumes: Vec<&str> = list(spec, "volumes").iter().map(|volume| text(volume, "name")).collect();
+    let claimed = claims.iter().filter_map(|claim| claim.pointer("/metadata/name")?.as_str());
+    let volumes: Vec<&str> = list(spec, "volumes").iter().map(|volume| text(volume, "name")).chain(claimed).collect();
     let mut names = Vec::new();
     for (key, containers) in [("containers", containers), ("initContainers", list(spec, "initContainers"))] {
         for (index, container) in containers.iter().enumerate() {
@@ -245,6 +287,8 @@ fn container_resources(container: &Value, at: &str, causes: &mut Vec<Cause>) {
 }
 
 fn pod_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    // Only the scheduler sets the node, and only once.
+    let is_bound = old.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty());
     let fixed = |object: &Value| {
         let mut spec = object.get("spec").cloned().unwrap_or(Value::Null);
         for key in ["containers", "initContainers"] {
@@ -255,10 +299,11 @@ fn pod_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
             }
         }
         if let Some(fields) = spec.as_object_mut() {
-            for key in
-                ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "nodeName"]
-            {
+            for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"] {
                 fields.remove(key);
+            }
+            if !is_bound {
+                fields.remove("nodeName");
             }
         }
         spec
@@ -312,7 +357,7 @@ fn is_label(name: &str) -> bool {
 
 fn job(object: &Value, causes: &mut Vec<Cause>) {
     let pod = object.pointer("/spec/template/spec");
-    pod_spec(pod, "spec.template.spec", causes);
+    pod_spec(pod, "spec.template.spec", &[], causes);
     let policy = pod.map(|pod| text(pod, "restartPolicy")).unwrap_or_default();
     if !matches!(policy, "OnFailure" | "Never") {
         let supported = ["OnFailure".to_owned(), "Never".to_owned()];
@@ -400,9 +445,14 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.versions", &Value::Array(versions.to_vec()), detail));
     }
     for (index, version) in versions.iter().enumerate() {
-        if version.pointer("/schema/openAPIV3Schema").is_none() {
-            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(field, ""));
+        let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
+        match version.pointer("/schema/openAPIV3Schema") {
+            None => causes.push(Cause::required(at, "")),
+            // Inside the server the schema of a single version is that of the definition.
+            Some(schema) if versions.len() == 1 => {
+                schema_form::check(schema, "spec.validation.openAPIV3Schema", causes);
+            }
+            Some(schema) => schema_form::check(schema, &at, causes),
         }
     }
 }

@@ -9,9 +9,13 @@ use crate::apply::{self, ApplyError, FieldWriter, Managers, MergeType};
 use crate::cluster::{Cluster, Write};
 use crate::error::{ApiError, Cause};
 use crate::log::{Actor, Effect, LogEntry};
+use crate::preconditions::{
+    accept_body, check_apply_kind, check_delete_preconditions, check_patched_kind, check_uid, check_version,
+    metadata_mut, text_of,
+};
 use crate::resource::ResourceType;
 use crate::store::Stored;
-use crate::{decode, meta, patch, present, strategic, types, validate};
+use crate::{decode, go_text, meta, patch, present, strategic, types, validate};
 
 const PATCHES_OF_CUSTOM: &[&str] = &[
     "application/json-patch+json",
@@ -91,6 +95,8 @@ pub(crate) struct Call {
     pub(crate) subresource: Option<String>,
     pub(crate) actor: Actor,
     pub(crate) options: WriteOptions,
+    /// Paths of fields that the body names twice.
+    pub(crate) doubled: Vec<String>,
 }
 
 /// What to do to the object.
@@ -231,7 +237,9 @@ impl Cluster {
         let mut causes = meta::check_metadata(&resource, &object, &name);
         causes.extend(validate::create(&resource, &object));
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&resource.group, &resource.kind, &name, &causes));
+            // Both groups of Events are checked as the core one.
+            let group = if resource.kind == "Event" && resource.custom.is_none() { "" } else { &resource.group };
+            return Err(ApiError::invalid(group, &resource.kind, &name, &causes));
         }
         if self.get(&resource.storage, &call.namespace, &name).is_some() {
             let mut error = ApiError::already_exists(&resource, &name);
@@ -240,6 +248,7 @@ impl Cluster {
             }
             return Err(error);
         }
+        self.admit_by_quota(call, &name, &object)?;
         self.allocate(&resource, &mut object, call.options.is_dry_run)?;
         let named = Call { name, ..call.clone() };
         let stored = self.store_state(&named, verb, object);
@@ -323,9 +332,18 @@ impl Cluster {
             )));
         }
         let mut warnings = Vec::new();
+        check_patched_kind(call, &patched)?;
         let patched = accept_body(call, patched)?;
         let given = patched.pointer("/metadata/managedFields").cloned();
-        let patched = decode::decode(call, patched, &mut warnings)?;
+        // Only a strict refusal shows what was patched.
+        let before = (call.options.field_validation == FieldValidation::Strict).then(|| patched.clone());
+        let shown = || match (kind, &before) {
+            (PatchKind::Strategic, _) | (_, None) => go_text::plain(body),
+            // A custom object has no Go type: all its fields are in order.
+            (_, Some(before)) if call.resource.custom.is_some() => go_text::sorted_json(before),
+            (_, Some(before)) => go_text::object_json(before),
+        };
+        let patched = decode::decode_patched(call, patched, shown, &mut warnings)?;
         let patched = self.track_update(call, current.json(), given.as_ref(), patched);
         self.replace(call, "patch", &current, patched).map(|outcome| outcome.warned(warnings))
     }
@@ -337,6 +355,7 @@ impl Cluster {
         }
         check_apply_kind(call, body)?;
         let named = body.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let sent = body;
         let body = accept_body(call, body.clone())?;
         decode::check_declared(call, &named, &body)?;
         let current = self.existing(call).ok();
@@ -367,6 +386,9 @@ impl Cluster {
         let (merged, managers) = applied.map_err(|error| apply_error(call, &named, error))?;
         let mut warnings = Vec::new();
         let mut merged = decode::decode(call, merged, &mut warnings)?;
+        if call.options.manager == "kubectl" {
+            renew_last_applied(&mut merged, sent);
+        }
         set_managers(&mut merged, &managers);
         let outcome = match &current {
             Some(current) => self.replace(call, "patch", current, merged),
@@ -387,18 +409,30 @@ impl Cluster {
         let old = current.json();
         check_version(call, verb, current, &new)?;
         let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let deletion = new.pointer("/metadata/deletionTimestamp").cloned().filter(|moment| !moment.is_null());
         meta::keep_system_fields(old, &mut new)?;
         meta::keep_other_part(&resource, call.subresource.as_deref(), old, &mut new);
         // A status counts nothing up, though a Deployment's may carry an annotation along.
         if call.subresource.as_deref() != Some("status") {
             meta::set_generation(&resource, old, &mut new);
+            meta::count_templates(&resource, old, &mut new);
         }
         self.keep_allocated(&resource, old, &mut new);
         let mut causes = meta::check_metadata(&resource, &new, &call.name);
+        let mut changed = Vec::new();
         if !uid.is_empty() && uid != current.uid() {
-            causes.push(Cause::invalid("metadata.uid", &json!(uid), "field is immutable"));
+            changed.push(Cause::invalid("metadata.uid", &json!(uid), "field is immutable"));
         }
-        causes.extend(meta::check_update(old, &new));
+        if deletion.as_ref().is_some_and(|moment| old.pointer("/metadata/deletionTimestamp") != Some(moment)) {
+            let moment = deletion.unwrap_or_default();
+            changed.push(Cause::invalid("metadata.deletionTimestamp", &moment, "field is immutable"));
+        }
+        changed.extend(meta::check_update(old, &new));
+        if resource.custom.is_none() {
+            // For the built-in kinds the metadata is looked at by two hands, and both say what they find.
+            causes.extend(changed.clone());
+        }
+        causes.extend(changed);
         causes.extend(validate::update(&resource, call.subresource.as_deref(), old, &new));
         if !causes.is_empty() {
             return Err(ApiError::invalid(&resource.group, &resource.kind, &call.name, &causes));
@@ -426,9 +460,15 @@ impl Cluster {
         meta::mark_propagation(resource, &mut new, options.propagation);
         let grace = meta::grace_seconds(resource, &new, options.grace_period_seconds);
         if grace == 0 && !meta::has_finalizers(resource, &new) {
+            if resource.storage.as_ref() == "pods" {
+                meta::mark_deleted(resource, &mut new, grace, self.now());
+            }
             return Ok(self.remove_state(call, "delete", new));
         }
         meta::mark_deleted(resource, &mut new, grace, self.now());
+        if resource.kind == "CustomResourceDefinition" && !current.is_deleting() {
+            crate::crd::mark_terminating(&mut new, self.now());
+        }
         if new == *current.json() {
             return Ok(Outcome::new(current, Effect::None));
         }
@@ -457,8 +497,10 @@ impl Cluster {
         if call.options.is_dry_run {
             return Outcome::new(Arc::new(Stored::new(last, self.revision())), Effect::Deleted);
         }
-        let shown = Arc::new(Stored::new(last.clone(), self.revision()));
-        self.commit(call, verb, Write::Remove(last));
+        let before = Arc::new(Stored::new(last.clone(), self.revision()));
+        let removed = self.commit(call, verb, Write::Remove(last)).and_then(|change| change.last);
+        // A write that takes away what held the object answers it as it was.
+        let shown = removed.filter(|_| verb == "delete").unwrap_or(before);
         Outcome::new(shown, Effect::Deleted)
     }
 
@@ -484,77 +526,6 @@ impl Cluster {
     }
 }
 
-fn text_of(fields: &Map<String, Value>, key: &str) -> String {
-    fields.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn metadata_mut(object: &mut Value) -> Result<&mut Map<String, Value>, ApiError> {
-    object
-        .as_object_mut()
-        .map(|fields| fields.entry("metadata").or_insert_with(|| json!({})))
-        .and_then(Value::as_object_mut)
-        .ok_or_else(|| ApiError::bad_request("metadata must be an object"))
-}
-
-/// Checks that a body is the object the path names, and fills in what the path knows.
-fn accept_body(call: &Call, mut body: Value) -> Result<Value, ApiError> {
-    let resource = &call.resource;
-    let Some(fields) = body.as_object_mut() else {
-        return Err(ApiError::bad_request("the body must be an object"));
-    };
-    let kind = text_of(fields, "kind");
-    let api_version = text_of(fields, "apiVersion");
-    let wanted = resource.api_version();
-    if !kind.is_empty() && kind != resource.kind || !api_version.is_empty() && api_version != wanted {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version.as_str()));
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{}\"",
-            resource.kind,
-            crate::resource::api_version(group, version),
-        )));
-    }
-    fields.insert("kind".to_owned(), resource.kind.clone().into());
-    fields.insert("apiVersion".to_owned(), wanted.into());
-    let metadata = metadata_mut(&mut body)?;
-    let namespace = text_of(metadata, "namespace");
-    if resource.namespaced && !namespace.is_empty() && namespace != call.namespace {
-        return Err(ApiError::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    let name = text_of(metadata, "name");
-    if !call.name.is_empty() && !name.is_empty() && name != call.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            call.name
-        )));
-    }
-    if !call.name.is_empty() {
-        metadata.insert("name".to_owned(), call.name.clone().into());
-    }
-    if resource.namespaced {
-        metadata.insert("namespace".to_owned(), call.namespace.clone().into());
-    }
-    Ok(body)
-}
-
-fn check_apply_kind(call: &Call, body: &Value) -> Result<(), ApiError> {
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let resource = &call.resource;
-    if text("kind").is_empty() || text("apiVersion").is_empty() {
-        return Err(ApiError::bad_request("Object 'Kind' is missing in the apply patch"));
-    }
-    if text("kind") != resource.kind || text("apiVersion") != resource.api_version() {
-        let kind = text("kind");
-        return Err(ApiError::bad_request(format!(
-            "invalid object type: {}{}, Kind={kind}",
-            if text("apiVersion").contains('/') { "" } else { "/" },
-            text("apiVersion")
-        )));
-    }
-    Ok(())
-}
-
 fn apply_error(call: &Call, named_namespace: &str, error: ApplyError) -> ApiError {
     match error {
         ApplyError::Conflict(message, causes) => ApiError::new(409, "Conflict", message).with_causes(causes),
@@ -565,6 +536,15 @@ fn apply_error(call: &Call, named_namespace: &str, error: ApplyError) -> ApiErro
     }
 }
 
+/// kubectl applied this object in its own way before: the annotation that it left follows what it applies now.
+fn renew_last_applied(object: &mut Value, applied: &Value) {
+    const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let annotations = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations.filter(|annotations| annotations.contains_key(ANNOTATION)) {
+        annotations.insert(ANNOTATION.to_owned(), format!("{}\n", go_text::sorted_json(applied)).into());
+    }
+}
+
 fn set_managers(object: &mut Value, managers: &Managers) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         match managers.encode() {
@@ -572,69 +552,4 @@ fn set_managers(object: &mut Value, managers: &Managers) {
             None => metadata.remove("managedFields"),
         };
     }
-}
-
-/// The key etcd would have, which some messages quote.
-fn storage_key(call: &Call) -> String {
-    let group = if call.resource.custom.is_some() { format!("{}/", call.resource.group) } else { String::new() };
-    let namespace = if call.resource.namespaced { format!("{}/", call.namespace) } else { String::new() };
-    format!("/registry/{group}{}/{namespace}{}", call.resource.plural, call.name)
-}
-
-/// A replacement that names another object's uid is refused.
-fn check_uid(call: &Call, current: &Stored, new: &Value) -> Result<(), ApiError> {
-    let uid = new.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-    if uid.is_empty() || uid == current.uid() {
-        return Ok(());
-    }
-    let why = format!(
-        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-         UID in precondition: {uid}, UID in object meta: {}",
-        storage_key(call),
-        current.uid()
-    );
-    Err(ApiError::conflict(&call.resource, &call.name, &why))
-}
-
-fn check_version(call: &Call, verb: &str, current: &Stored, new: &Value) -> Result<(), ApiError> {
-    let version = new.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-    if version.is_empty() || version == "0" {
-        if verb != "update" || call.resource.allows_unconditional_update() {
-            return Ok(());
-        }
-        let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        // The API server puts the resource where the kind belongs.
-        return Err(ApiError::invalid(&call.resource.group, &call.resource.plural, &call.name, &[cause]));
-    }
-    if version != current.revision().to_string() {
-        return Err(ApiError::modified(&call.resource, &call.name));
-    }
-    Ok(())
-}
-
-fn check_delete_preconditions(call: &Call, current: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
-    let refuse = |why: String| {
-        // The API server says the kind here, where it says the resource elsewhere.
-        let kind = &call.resource.kind;
-        let message = format!("Operation cannot be fulfilled on {kind} \"{}\": {why}", call.name);
-        let mut details = json!({"name": call.name, "kind": kind});
-        if let (false, Some(fields)) = (call.resource.group.is_empty(), details.as_object_mut()) {
-            fields.insert("group".to_owned(), json!(call.resource.group));
-        }
-        Err(ApiError::new(409, "Conflict", message).with_details(details))
-    };
-    let (uid, have) = (current.uid(), current.revision().to_string());
-    if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
-        return refuse(format!(
-            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have \
-             been deleted and then recreated"
-        ));
-    }
-    if let Some(wanted) = options.resource_version.as_deref().filter(|wanted| **wanted != have) {
-        return refuse(format!(
-            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({have}). \
-             The object might have been modified"
-        ));
-    }
-    Ok(())
 }

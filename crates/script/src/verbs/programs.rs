@@ -16,7 +16,11 @@ use crate::stage::{Stage, Verb};
 const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 pub(crate) const PROGRAMS: &[Verb] = &[
-    Verb { name: "kubectl", usage: "kubectl ARGUMENTS [STDIN]", play: |stage, call| Box::pin(kubectl(stage, call)) },
+    Verb {
+        name: "kubectl",
+        usage: "kubectl ARGUMENTS [@NAME: VALUE of its environment] [STDIN]",
+        play: |stage, call| Box::pin(kubectl(stage, call)),
+    },
     Verb {
         name: "kubectl-start",
         usage: "kubectl-start ARGUMENTS",
@@ -44,6 +48,8 @@ fn command(stage: &Stage, call: &Call) -> Result<Command, String> {
         .env("KUBECONFIG", kubeconfig)
         // Each cluster has its own discovery; a cache by address would mix them up.
         .env("KUBECACHEDIR", format!("{kubeconfig}.cache"))
+        // What stands where a request has its headers is the program's environment.
+        .envs(call.headers.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -108,6 +114,7 @@ fn shown(text: &str) -> Value {
 }
 
 fn columns(line: &str) -> String {
+    let line = &without_moments(&without_folders(line));
     let mut cells: Vec<String> = Vec::new();
     let indent = line.len() - line.trim_start().len();
     for cell in line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()) {
@@ -116,9 +123,71 @@ fn columns(line: &str) -> String {
     format!("{}{}", " ".repeat(indent), cells.join("  "))
 }
 
+/// `/tmp/LIVE-123/` and the like become `LIVE/`: the folders and files that kubectl makes for diffs and editors.
+fn without_folders(line: &str) -> String {
+    const MADE: [&str; 3] = ["LIVE-", "MERGED-", "kubectl-edit-"];
+    let words = line.split(' ').map(|word| {
+        let found = MADE.iter().find_map(|made| Some((word.find(made)?, *made)));
+        match found {
+            Some((start, made)) if word.contains('/') => {
+                let before = word.get(..start).unwrap_or_default();
+                let before = before.find('/').map_or(before, |slash| before.get(..slash).unwrap_or_default());
+                let after = word.get(start + made.len()..).unwrap_or_default();
+                let tail = after.trim_start_matches(|character: char| character.is_ascii_alphanumeric());
+                format!("{before}{}{tail}", made.trim_end_matches('-'))
+            }
+            _ => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Moments as people read them: `Sun, 22 Nov 2026 14:07:01 +0000`, and as diff writes them behind a tab.
+fn without_moments(line: &str) -> String {
+    const DAYS: [&str; 7] = ["Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, ", "Sun, "];
+    const LENGTH: usize = "Sun, 22 Nov 2026 14:07:01 +0000".len();
+    let start = DAYS.iter().find_map(|day| line.find(day));
+    let replaced = start.and_then(|start| {
+        let (before, moment, after) =
+            (line.get(..start)?, line.get(start..start + LENGTH)?, line.get(start + LENGTH..)?);
+        moment.ends_with("+0000").then(|| format!("{before}T{after}"))
+    });
+    let line = replaced.unwrap_or_else(|| line.to_owned());
+    let line = without_go_moment(&line);
+    match line.split_once('\t') {
+        Some((file, moment)) if file.starts_with("--- ") || file.starts_with("+++ ") => {
+            let is_moment = moment.starts_with(|first: char| first.is_ascii_digit());
+            if is_moment { format!("{file} T") } else { format!("{file}\t{moment}") }
+        }
+        _ => line,
+    }
+}
+
+/// `2026-11-22 14:30:19 +0000 UTC`, as Go prints a moment without being told how.
+fn without_go_moment(line: &str) -> String {
+    const LENGTH: usize = "2026-11-22 14:30:19".len();
+    let Some(end) = line.find(" +0000 UTC") else { return line.to_owned() };
+    let Some(start) = end.checked_sub(LENGTH) else { return line.to_owned() };
+    match (line.get(..start), line.get(end + " +0000 UTC".len()..)) {
+        (Some(before), Some(after)) => format!("{before}T{after}"),
+        _ => line.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::columns;
+
+    #[test]
+    fn folders_and_moments_lose_what_is_different_each_time() {
+        assert_eq!(
+            columns("diff -u -N /tmp/LIVE-421/v1.ConfigMap.a /tmp/MERGED-77/v1.ConfigMap.a"),
+            "diff -u -N LIVE/v1.ConfigMap.a MERGED/v1.ConfigMap.a"
+        );
+        assert_eq!(columns("Created on:  2026-11-22 14:30:19 +0000 UTC"), "Created on:  T");
+        assert_eq!(columns("--- /tmp/LIVE-1/a\t2026-11-22 14:07:01.5 +0000"), "--- LIVE/a T");
+        assert_eq!(columns("CreationTimestamp:  Sun, 22 Nov 2026 14:07:01 +0000"), "CreationTimestamp:  T");
+    }
 
     #[test]
     fn columns_lose_their_width_and_ages_their_value() {

@@ -4,11 +4,13 @@
 //! sets, everything else is owned as a whole.
 
 mod compare;
+mod declared;
 mod field_set;
 mod managers;
 mod merge;
 mod shape;
 
+pub(crate) use declared::problems;
 pub(crate) use field_set::{FieldSet, PathElement};
 pub(crate) use managers::{ApplyError, FieldWriter, Managers, apply, keep_times, update};
 pub(crate) use shape::MergeType;

@@ -99,7 +99,7 @@ impl<'a> MergeType<'a> {
         }
     }
 
-    fn list_atom(&self) -> Atom {
+    pub(super) fn list_atom(&self) -> Atom {
         match self {
             Self::BuiltIn(_, Some(field)) => match &field.list {
                 ListKind::Keyed(keys) => Atom::Keyed(keys.clone()),
@@ -178,7 +178,13 @@ impl<'a> MergeType<'a> {
     /// What a key field of list items is when it is left out.
     fn key_default(&self, name: &str) -> Option<Value> {
         match self.item() {
-            Self::BuiltIn(Shape::Struct(id), _) => types::table().get(id.to_owned())?.defaults.get(name).cloned(),
+            Self::BuiltIn(Shape::Struct(id), _) => {
+                let def = types::table().get(*id)?;
+                // A text that is written even when it is empty is empty when it is left out.
+                let is_text = |field: &&FieldDef| field.shape == Shape::Text && !field.is_omitted_when_empty;
+                let empty = def.fields.get(name).filter(is_text).map(|_| Value::from(""));
+                def.defaults.get(name).cloned().or(empty)
+            }
             Self::Schema(schema) => schema.get("properties")?.get(name)?.get("default").cloned(),
             _ => None,
         }

@@ -3,9 +3,15 @@
 //! Each is a [`Keyed`] controller: which objects a change concerns, and what to do with one object. All are driven by
 //! changes and times only, so a quiet cluster sees no write.
 
+mod autoscaler;
+mod autoscaler_status;
+mod cron_job;
+pub(crate) mod cron_schedule;
+mod daemon_set;
 mod deployment;
 mod deployment_scale;
 mod deployment_status;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
 mod events;
@@ -17,7 +23,10 @@ mod namespace_content;
 mod pods;
 mod quota;
 mod replica_set;
+mod revisions;
 mod scheduler;
+mod stateful_pod;
+mod stateful_set;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +79,10 @@ pub fn run_controllers(cluster: &mut Cluster) {
     cluster.add_controller(Keeper::new(namespace_content::NamespaceContent));
     cluster.add_controller(Keeper::new(deployment::Deployments));
     cluster.add_controller(Keeper::new(replica_set::ReplicaSets));
+    cluster.add_controller(Keeper::new(stateful_set::StatefulSets));
+    cluster.add_controller(Keeper::new(daemon_set::DaemonSets));
     cluster.add_controller(Keeper::new(job::Jobs));
+    cluster.add_controller(Keeper::new(cron_job::CronJobs));
     cluster.add_controller(Keeper::new(scheduler::Scheduler));
     cluster.add_controller(Keeper::new(pods::Kubelet::default()));
     cluster.add_controller(Keeper::new(endpoint_slice::EndpointSlices));
@@ -78,6 +90,8 @@ pub fn run_controllers(cluster: &mut Cluster) {
     cluster.add_controller(Keeper::new(garbage::GarbageCollector));
     cluster.add_controller(Keeper::new(namespace::Namespaces));
     cluster.add_controller(Keeper::new(quota::Quotas));
+    cluster.add_controller(Keeper::new(disruption::Disruptions));
+    cluster.add_controller(Keeper::new(autoscaler::Autoscalers));
 }
 
 /// Runs the controllers through virtual time: each time they want to look again, up to and including `until`. Returns

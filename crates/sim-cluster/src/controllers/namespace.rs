@@ -83,7 +83,8 @@ fn content(cluster: &Cluster, namespace: &str) -> Content {
     let mut content = Content::default();
     for resource in cluster.resources().into_iter().filter(|resource| resource.namespaced) {
         for object in cluster.list(&resource.storage, Some(namespace)) {
-            *content.objects.entry(resource.qualified()).or_insert(0) += 1;
+            // The core group's name is empty, and the dot before it stays.
+            *content.objects.entry(format!("{}.{}", resource.plural, resource.group)).or_insert(0) += 1;
             for finalizer in items(object.json(), "/metadata/finalizers").iter().filter_map(Value::as_str) {
                 *content.finalizers.entry(finalizer.to_owned()).or_insert(0) += 1;
             }

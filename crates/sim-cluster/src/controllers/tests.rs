@@ -4,4 +4,5 @@ mod deployments;
 mod lives;
 mod ownership;
 mod services;
+mod sets;
 mod world;

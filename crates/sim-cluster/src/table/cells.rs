@@ -18,11 +18,11 @@ impl Row<'_> {
         self.object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn int(&self, pointer: &str) -> i64 {
+    pub(super) fn int(&self, pointer: &str) -> i64 {
         self.object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
     }
 
-    fn len(&self, pointer: &str) -> usize {
+    pub(super) fn len(&self, pointer: &str) -> usize {
         match self.object.pointer(pointer) {
             Some(Value::Object(fields)) => fields.len(),
             Some(Value::Array(list)) => list.len(),
@@ -51,7 +51,7 @@ impl Row<'_> {
     }
 
     /// Names and images of the containers of a pod template.
-    fn containers(&self, pointer: &str) -> [Value; 2] {
+    pub(super) fn containers(&self, pointer: &str) -> [Value; 2] {
         let join = |key: &str| {
             let texts: Vec<&str> = self.list(pointer).iter().filter_map(|item| item[key].as_str()).collect();
             json!(texts.join(","))
@@ -66,7 +66,7 @@ impl Row<'_> {
     }
 
     /// A plain label map, as Services and DaemonSets select.
-    fn labels(&self, pointer: &str) -> Value {
+    pub(super) fn labels(&self, pointer: &str) -> Value {
         let pairs = self.object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
         let texts: Vec<String> =
             pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
@@ -163,7 +163,10 @@ pub(super) fn cells(kind: &str, row: &Row<'_>) -> Vec<Value> {
         "NetworkPolicy" => cells.extend([row.selector("/spec/podSelector"), row.age()]),
         "RoleBinding" | "ClusterRoleBinding" => cells.extend(binding(row)),
         "Lease" => cells.extend([json!(row.text("/spec/holderIdentity")), row.age()]),
-        _ => cells.push(json!(row.text("/metadata/creationTimestamp"))),
+        other => match super::quota_volume::cells(other, row) {
+            Some(more) => cells.extend(more),
+            None => cells.push(json!(row.text("/metadata/creationTimestamp"))),
+        },
     }
     cells
 }
@@ -238,7 +241,7 @@ fn cron_job(row: &Row<'_>) -> Vec<Value> {
     let mut cells = vec![
         json!(row.text("/spec/schedule")),
         or_none(row.text("/spec/timeZone").to_owned()),
-        row.object.pointer("/spec/suspend").cloned().unwrap_or(json!(false)),
+        json!(if row.object.pointer("/spec/suspend") == Some(&json!(true)) { "True" } else { "False" }),
         json!(row.len("/status/active")),
         json!(last),
         row.age(),

@@ -3,6 +3,9 @@
 mod cells;
 mod json_path;
 mod pod;
+mod quota_volume;
+
+use std::sync::LazyLock;
 
 use object_model::{Timestamp, parse_time};
 use serde_json::{Value, json};
@@ -19,42 +22,9 @@ pub(crate) enum Included {
     Object,
 }
 
-/// The columns of a resource: `Name:type`, with `*` for those of the wide form.
-fn columns(kind: &str) -> &'static str {
-    match kind {
-        "Pod" => "Name|Ready|Status|Restarts|Age|IP*|Node*|Nominated Node*|Readiness Gates*",
-        "Deployment" => "Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*",
-        "ReplicaSet" | "ReplicationController" => {
-            "Name|Desired:integer|Current:integer|Ready:integer|Age|Containers*|Images*|Selector*"
-        }
-        "StatefulSet" => "Name|Ready|Age|Containers*|Images*",
-        "DaemonSet" => {
-            "Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*"
-        }
-        "Job" => "Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*",
-        "CronJob" => {
-            "Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*"
-        }
-        "Service" => "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*",
-        "Ingress" => "Name|Class|Hosts|Address|Ports|Age",
-        "Endpoints" => "Name|Endpoints|Age",
-        "EndpointSlice" => "Name|AddressType|Ports|Endpoints|Age",
-        "Node" => {
-            "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*"
-        }
-        "Event" => "Last Seen|Type|Reason|Object|Subobject*|Source*|Message|First Seen*|Count*|Name*",
-        "Namespace" => "Name|Status|Age",
-        "Secret" => "Name|Type|Data|Age",
-        "ConfigMap" => "Name|Data|Age",
-        "ServiceAccount" => "Name|Age",
-        "HorizontalPodAutoscaler" => "Name|Reference|Targets|MinPods|MaxPods|Replicas|Age",
-        "PodDisruptionBudget" => "Name|Min Available|Max Unavailable|Allowed Disruptions:integer|Age",
-        "NetworkPolicy" => "Name|Pod-Selector|Age",
-        "RoleBinding" | "ClusterRoleBinding" => "Name|Role|Age|Users*|Groups*|ServiceAccounts*",
-        "Lease" => "Name|Holder|Age",
-        _ => "Name|Created At",
-    }
-}
+/// The columns of the built-in kinds as the API server describes them, by apiVersion and kind.
+static COLUMNS: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../data/columns.json")).unwrap_or_default());
 
 /// A table of objects; `has_header` is off for the later events of a watch.
 pub(crate) fn table(
@@ -74,11 +44,11 @@ pub(crate) fn table(
             };
             let mut row = json!({"cells": cells});
             let shown = match included {
-                Included::Nothing => None,
-                Included::Metadata => Some(metadata_only(object)),
-                Included::Object => Some((*object).clone()),
+                Included::Nothing => Value::Null,
+                Included::Metadata => metadata_only(object),
+                Included::Object => (*object).clone(),
             };
-            if let (Some(shown), Some(fields)) = (shown, row.as_object_mut()) {
+            if let Some(fields) = row.as_object_mut() {
                 fields.insert("object".to_owned(), shown);
             }
             row
@@ -97,31 +67,37 @@ fn definition(name: &str, kind: &str, description: &str, priority: i64) -> Value
 
 fn definitions(resource: &ResourceType) -> Value {
     if let Some(custom) = &resource.custom {
-        let mut list = vec![definition("Name", "string", "", 0)];
+        let mut list = vec![definition("Name", "string", name_description(), 0)];
         for column in &custom.printer_columns {
             let text = |key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default();
             let priority = column.get("priority").and_then(Value::as_i64).unwrap_or(0);
-            let mut entry = definition(text("name"), text("type"), text("description"), priority);
+            let described = match text("description") {
+                "" => format!("Custom resource definition column (in JSONPath format): {}", text("jsonPath")),
+                description => description.to_owned(),
+            };
+            let mut entry = definition(text("name"), text("type"), &described, priority);
             if let Some(fields) = entry.as_object_mut() {
                 fields.insert("format".to_owned(), text("format").into());
             }
             list.push(entry);
         }
         if custom.printer_columns.is_empty() {
-            list.push(definition("Age", "date", "", 0));
+            list.push(definition("Age", "date", age_description(), 0));
         }
         return Value::Array(list);
     }
-    let list = columns(&resource.kind).split('|').map(|column| {
-        let (column, priority) = match column.strip_suffix('*') {
-            Some(column) => (column, 1),
-            None => (column, 0),
-        };
-        let (name, kind) = column.split_once(':').unwrap_or((column, "string"));
-        let kind = if name == "Created At" { "date" } else { kind };
-        definition(name, kind, "", priority)
-    });
-    Value::Array(list.collect())
+    let key = format!("{} {}", resource.api_version(), resource.kind);
+    COLUMNS.get(&key).cloned().unwrap_or_else(|| json!([]))
+}
+
+/// What the column of the name is said to be, for every kind.
+fn name_description() -> &'static str {
+    COLUMNS.pointer("/v1 ConfigMap/0/description").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What the column of the age is said to be.
+fn age_description() -> &'static str {
+    COLUMNS.pointer("/v1 ConfigMap/2/description").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn built_in_cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -146,18 +122,23 @@ fn custom_cells(columns: &[Value], object: &Value, now: Timestamp) -> Vec<Value>
     cells
 }
 
+/// Of several values at a path only the first is shown, and only when it is of the column's type.
 fn custom_cell(found: &[&Value], kind: &str, now: Timestamp) -> Value {
     let Some(first) = found.first() else { return Value::Null };
-    match kind {
-        "date" => match first.as_str().and_then(parse_time) {
+    match (kind, first) {
+        ("date", Value::String(text)) => match parse_time(text) {
             Some(moment) => cells::since(moment, now).into(),
             None => "<invalid>".into(),
         },
-        "integer" | "number" | "boolean" => (*first).clone(),
-        _ => {
-            let texts: Vec<String> =
-                found.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
-            texts.join(",").into()
-        }
+        ("integer", Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+            (Some(_), _) | (None, None) => (*first).clone(),
+            // The bound makes the conversion exact.
+            #[expect(clippy::cast_possible_truncation, reason = "Go cuts the fraction off too")]
+            (None, Some(number)) => json!(number as i64),
+        },
+        ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) => (*first).clone(),
+        ("string", Value::String(text)) => text.as_str().into(),
+        ("string", other) => other.to_string().into(),
+        _ => Value::Null,
     }
 }

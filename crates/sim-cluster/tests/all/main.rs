@@ -6,6 +6,7 @@ mod access;
 mod apply;
 mod client;
 mod custom;
+mod definitions;
 mod listener;
 mod objects;
 mod security;

@@ -140,7 +140,7 @@ fn a_deleted_namespace_takes_its_content_along() {
     assert_eq!(
         messages,
         [
-            "Some resources are remaining: configmaps has 1 resource instances",
+            "Some resources are remaining: configmaps. has 1 resource instances",
             "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
         ]
     );
