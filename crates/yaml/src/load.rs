@@ -4,6 +4,7 @@ mod ambiguity;
 mod build;
 mod first;
 mod json;
+mod quoted;
 mod scalar;
 mod source;
 
@@ -33,13 +34,25 @@ pub fn parse(text: impl AsRef<[u8]>) -> Result<Vec<Document>, Vec<Diagnostic>> {
 /// As [`parse`], and when the text asks for more than `limits` allow.
 pub fn parse_with(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Vec<Document>, Vec<Diagnostic>> {
     let text = source::decode(text.as_ref(), limits).map_err(|diagnostic| vec![diagnostic])?;
-    let mut builder = Builder::new(limits);
     if json::is_json(text) {
+        let mut builder = Builder::new(limits);
         json::load(text, &mut builder).map_err(|fault| vec![fault])?;
         return Ok(builder.finish());
     }
+    match parse_parts(source::Part::whole(text), limits) {
+        // Go lets the lines of a quoted text begin anywhere; the parser wants them behind the key.
+        Err(faults) if faults.iter().any(|fault| fault.message == quoted::FAULT) => {
+            let moved = quoted::Moved::of(text);
+            parse_parts(source::Part::moved(&moved), limits)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Parses a text, part by part after a fault.
+fn parse_parts(mut part: source::Part<'_>, limits: &Limits) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    let mut builder = Builder::new(limits);
     let mut faults = Vec::new();
-    let mut part = source::Part::whole(text);
     // Each turn either ends or drops at least one line of the text, and the number of faults is bounded.
     while faults.len() < limits.diagnostics_max.max(1) {
         let Err(fault) = load_part(&part, &mut builder) else { break };
@@ -65,7 +78,7 @@ fn load_part(part: &source::Part<'_>, builder: &mut Builder<'_>) -> Result<(), D
         let (event, span) = next.map_err(|error| syntax_fault(part, &error))?;
         let place = Mark {
             line: part.line(span.start.line()),
-            column: to_u32(span.start.col() + 1),
+            column: part.column(span.start.line(), span.start.col()),
             start: part.index(span.start.index()),
             end: part.index(span.end.index()),
         };
@@ -104,7 +117,7 @@ fn syntax_fault(part: &source::Part<'_>, error: &ScanError) -> Diagnostic {
         "recursion limit exceeded" => "lists and mappings are nested more than 255 levels deep",
         info => info,
     };
-    let diagnostic = Diagnostic::new(line, to_u32(marker.col() + 1), message);
+    let diagnostic = Diagnostic::new(line, part.column(marker.line(), marker.col()), message);
     match part.hint_for(marker.line(), error.info()) {
         Some(hint) => diagnostic.with_hint(hint),
         None => diagnostic,

@@ -110,8 +110,10 @@ pub(super) fn update(seen: &Seen<'_>, conditions: &mut Conditions, plan: &mut Pl
     conditions.drop("InvalidSpec");
     let aborted = seen.progress.abort && !seen.is_completed();
     let had_abort = conditions.reason("Progressing") == "RolloutAborted";
-    if !aborted && seen.is_paused() != conditions.is_true("Paused") {
-        conditions.set("Paused", Holds::of(seen.is_paused()), "RolloutPaused", "Rollout is paused", now);
+    // Argo leaves what was there before an abort; a condition that depends on what was seen before a crash would differ.
+    let is_paused = seen.is_paused() && !aborted;
+    if is_paused != conditions.is_true("Paused") {
+        conditions.set("Paused", Holds::of(is_paused), "RolloutPaused", "Rollout is paused", now);
     }
     let mut fell_ill = false;
     if !seen.is_paused() && seen.is_healthy() {

@@ -179,6 +179,6 @@ fn defaults_and_generations_are_those_of_the_real_server() {
     assert_eq!((&object["metadata"]["generation"], &object["status"]["replicas"]), (&json!(1), &json!(2)));
     let (code, status) = ask(&mut cluster, Request::put(WEB, &deployment(json!({"replicas": 1}))));
     assert_eq!(code, 422);
-    insta::assert_snapshot!(status["message"].as_str().unwrap(), @r#"Deployment.apps "web" is invalid: [spec.selector: Required value, spec.template.metadata.labels: Invalid value: {}: `selector` does not match template `labels`, spec.template.spec.containers: Required value, spec.selector: Invalid value: null: field is immutable]"#);
+    insta::assert_snapshot!(status["message"].as_str().unwrap(), @r#"Deployment.apps "web" is invalid: [spec.selector: Required value, spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`, spec.template.spec.containers: Required value, spec.selector: Invalid value: null: field is immutable]"#);
     assert_eq!(cluster.now(), now());
 }

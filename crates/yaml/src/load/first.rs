@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::limits::Limits;
 
 use super::scalar::{Scalar, key_of};
-use super::{source, to_u32};
+use super::{quoted, source, to_u32};
 
 /// Parses the first document of a text as Go's `yaml.Unmarshal` does: the last of two equal keys wins, nothing after
 /// the first document is looked at, an empty text is null, and floats stay floats (`1.0` is not the integer 1).
@@ -28,59 +28,9 @@ pub fn parse_first_as_go(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Valu
     let text = source::decode_leniently(text.as_ref(), limits)?;
     match read(text, limits) {
         // Go lets the lines of a quoted text begin anywhere; the parser wants them behind the key.
-        Err(fault) if fault.message == QUOTED_INDENT => read(&indent_quoted(text), limits),
+        Err(fault) if fault.message == quoted::FAULT => read(&quoted::Moved::of(text).text, limits),
         outcome => outcome,
     }
-}
-
-/// What the parser says of a line of a quoted text that begins too far to the left.
-const QUOTED_INDENT: &str = "invalid indentation in quoted scalar";
-
-/// Moves the further lines of quoted texts to the right. Their leading blanks mean nothing, so the texts stay the same.
-fn indent_quoted(text: &str) -> String {
-    let mut indented = String::with_capacity(text.len() + text.len() / 4);
-    let mut open_quote = None;
-    let mut block_indent = None;
-    for line in text.split_inclusive('\n') {
-        let content = line.trim_start_matches(' ');
-        let indent = line.len() - content.len();
-        if let Some(quote) = open_quote {
-            indented.push_str(&" ".repeat(QUOTED_SHIFT));
-            if closes(content, quote) {
-                open_quote = None;
-            }
-        } else if block_indent.is_some_and(|block| indent > block || content.trim().is_empty()) {
-            // A line of a block text; quotes in it are its own.
-        } else {
-            let value = content.trim_start_matches("- ").split_once(": ").map_or(content, |(_, value)| value);
-            let value = value.trim_start_matches("- ").trim();
-            block_indent = value.starts_with(['|', '>']).then_some(indent);
-            let quote = value.chars().next().filter(|first| matches!(first, '\'' | '"'));
-            open_quote = quote.filter(|quote| !closes(value.get(1..).unwrap_or_default(), *quote));
-        }
-        indented.push_str(line);
-    }
-    indented
-}
-
-/// Further to the right than keys stand.
-const QUOTED_SHIFT: usize = 256;
-
-/// Whether a quoted text ends in what follows its beginning.
-fn closes(rest: &str, quote: char) -> bool {
-    let mut characters = rest.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character == '\\' && quote == '"' {
-            characters.next();
-        } else if character == quote {
-            if quote == '\'' && characters.peek() == Some(&'\'') {
-                characters.next();
-            } else {
-                return true;
-            }
-        }
-    }
-    false
 }
 
 fn read(text: &str, limits: &Limits) -> Result<Value, Diagnostic> {

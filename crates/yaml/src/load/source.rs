@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::limits::Limits;
 
+use super::quoted::Moved;
 use super::to_u32;
 
 /// Checks size, encoding and characters and drops a byte order mark.
@@ -79,11 +80,18 @@ pub(super) struct Part<'a> {
     text: &'a str,
     lines_before: u32,
     characters_before: u32,
+    /// What was moved in the whole text, when something was.
+    moved: Option<&'a Moved>,
 }
 
 impl<'a> Part<'a> {
     pub(super) fn whole(text: &'a str) -> Self {
-        Self { text, lines_before: 0, characters_before: 0 }
+        Self { text, lines_before: 0, characters_before: 0, moved: None }
+    }
+
+    /// The whole of a text in which lines were moved; places are those of the text as it was.
+    pub(super) fn moved(moved: &'a Moved) -> Self {
+        Self { moved: Some(moved), ..Self::whole(&moved.text) }
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -95,7 +103,17 @@ impl<'a> Part<'a> {
     }
 
     pub(super) fn index(&self, index: usize) -> u32 {
-        self.characters_before.saturating_add(to_u32(index))
+        let index = self.characters_before.saturating_add(to_u32(index));
+        match self.moved {
+            Some(moved) => to_u32(moved.index(usize::try_from(index).unwrap_or(usize::MAX))),
+            None => index,
+        }
+    }
+
+    /// The column from 1, for a line of this part from 1 and a column from 0.
+    pub(super) fn column(&self, line: usize, column: usize) -> u32 {
+        let whole = usize::try_from(self.line(line)).unwrap_or(usize::MAX).saturating_sub(1);
+        to_u32(self.moved.map_or(column, |moved| moved.column(whole, column)) + 1)
     }
 
     /// The part that begins at the first `---` line at or below `line` of the whole text, but not where this part began.
@@ -111,6 +129,7 @@ impl<'a> Part<'a> {
                     text: rest,
                     lines_before: self.lines_before.saturating_add(to_u32(at)),
                     characters_before: self.characters_before.saturating_add(to_u32(before.chars().count())),
+                    moved: self.moved,
                 });
             }
             offset += text.len();

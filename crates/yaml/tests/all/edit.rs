@@ -122,3 +122,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_edit_behind_a_quoted_text_that_begins_at_its_key_hits_its_place() {
+    let text = "a:\n  b: 'one\n  two'\n  image: web:1\n";
+    assert_eq!(parse(text).unwrap()[0].value, json!({"a": {"b": "one two", "image": "web:1"}}));
+    let edited = set_scalar(text, 0, &["a".into(), "image".into()], &json!("web:2")).unwrap();
+    assert_eq!(edited, text.replace("web:1", "web:2"));
+}
