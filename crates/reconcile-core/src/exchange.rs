@@ -125,8 +125,8 @@ pub struct HttpQuery {
     pub url: String,
     /// Headers; values may be secret.
     pub headers: Vec<(String, Secret<String>)>,
-    /// Body.
-    pub body: Option<String>,
+    /// Body; it may hold what a header may, such as the secret of an OAuth2 client.
+    pub body: Option<Secret<String>>,
     /// Time limit.
     pub timeout_ms: u64,
     /// Limit of the answer.

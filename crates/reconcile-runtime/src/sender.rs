@@ -124,7 +124,7 @@ impl HttpSender {
                 let method: reqwest::Method = query.method.parse().map_err(|_| "bad HTTP method".to_owned())?;
                 let mut request = client.request(method, url).headers(headers_of(query)?);
                 if let Some(body) = &query.body {
-                    request = request.body(body.clone());
+                    request = request.body(body.expose().clone());
                 }
                 request.send().await.map_err(|error| describe(&error))?
             }

@@ -124,7 +124,7 @@ async fn collect(mut body: Body, state: Arc<State>) {
         let mut events = Vec::new();
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            events.push(event(&line));
+            events.extend(Some(event(&line)).filter(|event| !is_progress(event)));
         }
         if !events.is_empty() {
             state.seen.lock().unwrap_or_else(PoisonError::into_inner).events.extend(events);
@@ -144,7 +144,28 @@ async fn collect(mut body: Body, state: Arc<State>) {
     state.changed.notify_waiters();
 }
 
+/// A bookmark between events: a server sends them when it likes. The one that ends the initial events says so.
+fn is_progress(event: &Value) -> bool {
+    let ends = event.pointer("/object/metadata/annotations/k8s.io~1initial-events-end");
+    event.get("type").and_then(Value::as_str) == Some("BOOKMARK") && ends.is_none()
+}
+
 /// A line of a watch; one that is not JSON stays a text so that the transcript shows it.
 fn event(line: &[u8]) -> Value {
     serde_json::from_slice(line).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(line).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_the_bookmark_that_ends_the_initial_events_counts() {
+        let bookmark =
+            |annotations: Value| json!({"type": "BOOKMARK", "object": {"metadata": {"annotations": annotations}}});
+        assert!(is_progress(&bookmark(Value::Null)));
+        assert!(!is_progress(&bookmark(json!({"k8s.io/initial-events-end": "true"}))));
+        assert!(!is_progress(&json!({"type": "ADDED", "object": {}})));
+    }
 }

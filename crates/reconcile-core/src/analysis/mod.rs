@@ -317,7 +317,7 @@ fn ask(query: &Query) -> Act {
         method: request.method.to_owned(),
         url: request.url.expose().clone(),
         headers: request.headers.clone(),
-        body: request.body.as_ref().map(|body| body.expose().clone()),
+        body: request.body.clone(),
         timeout_ms: request.timeout_ms,
         body_bytes_max: request.max_body_bytes,
         insecure_tls: request.insecure_tls,

@@ -43,7 +43,7 @@ impl Server {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned())))
                 .collect(),
-            body: body.map(str::to_owned),
+            body: body.map(|body| Secret::new(body.to_owned())),
             timeout_ms: 5_000,
             body_bytes_max: 1 << 20,
             insecure_tls: false,

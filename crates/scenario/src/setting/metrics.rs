@@ -26,10 +26,9 @@ pub(super) fn answer(traffic: &Arc<Mutex<Traffic>>, clock: Clock, query: &HttpQu
     let rest = query.url.split_once("://").map_or(query.url.as_str(), |(_, rest)| rest);
     let (_, path_and_query) = rest.split_once('/').unwrap_or((rest, ""));
     let (path, parameters) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let body = query.body.clone().unwrap_or_default();
+    let body = query.body.as_ref().map(|body| body.expose().as_bytes()).unwrap_or_default();
     let traffic = traffic.lock().unwrap_or_else(PoisonError::into_inner);
-    let (status, json) =
-        sim_traffic::answer(&traffic, at, &query.method, &format!("/{path}"), parameters, body.as_bytes());
+    let (status, json) = sim_traffic::answer(&traffic, at, &query.method, &format!("/{path}"), parameters, body);
     HttpReply::Response { status, body: json.to_string(), at }
 }
 
