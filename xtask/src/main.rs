@@ -4,6 +4,7 @@
 //! scenarios, generated files) lives in those crates and is started from here with cargo.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
+mod argo_suite;
 mod bench;
 mod ci;
 mod codegen;
@@ -38,6 +39,8 @@ cargo xtask COMMAND
                                     figures of the operator on both clusters, or on one, with the aims beside them
   oracle helm [--flips] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied and held against a real Helm
+  argo-suite [--parallel N] [--reruns N] [--operator PATH] [SUITE[/TEST]...]
+                                    Argo Rollouts' own end-to-end tests, played against our operator on the real cluster
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         "oracle" => oracle::command(rest),
         "e2e" => e2e::command(rest),
         "bench" => bench::command(rest),
+        "argo-suite" => argo_suite::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(rest),
         "help" | "--help" | "-h" => {

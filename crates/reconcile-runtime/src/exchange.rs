@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reconcile_core::{Answer, FetchSource, Question, Slot};
+use reconcile_core::{Answer, FetchSource, Question, Slot, sync};
 
 use crate::TaskKey;
 
@@ -20,8 +20,25 @@ struct Entry {
     /// The run that may answer; `None` when none is on its way.
     run: Option<u64>,
     answer: Option<Arc<Answer>>,
+    /// Of a render that follows its branch.
+    followed: Option<Followed>,
     /// Order of age.
     sequence: u64,
+}
+
+/// What a render was at the commit before, and who went by it without having looked since.
+#[derive(Debug)]
+struct Followed {
+    before: Arc<Answer>,
+    readers: BTreeSet<TaskKey>,
+}
+
+impl Entry {
+    /// The last render that is known.
+    fn rendered(&self) -> Option<Arc<Answer>> {
+        let last = self.answer.as_ref().or(self.followed.as_ref().map(|followed| &followed.before));
+        last.filter(|answer| matches!(***answer, Answer::Rendered(_))).cloned()
+    }
 }
 
 /// What became of a question.
@@ -69,6 +86,7 @@ impl Exchange {
             askers: BTreeSet::new(),
             run: None,
             answer: None,
+            followed: None,
             sequence,
         });
         let same = entry.question == question;
@@ -85,6 +103,7 @@ impl Exchange {
         }
         if !same {
             entry.answer = None;
+            entry.followed = None;
             if let Some(old) = entry.run {
                 self.waiting.remove(&old);
             }
@@ -144,9 +163,50 @@ impl Exchange {
             return (BTreeSet::new(), false);
         };
         entry.run = None;
-        let news = !entry.answer.as_deref().is_some_and(|old| says_the_same(old, &answer));
+        let before = entry.answer.as_deref().or(entry.followed.as_ref().map(|followed| &*followed.before));
+        let news = !before.is_some_and(|old| says_the_same(old, &answer));
         entry.answer = Some(Arc::new(answer));
-        (std::mem::take(&mut entry.askers), news)
+        let mut tasks = std::mem::take(&mut entry.askers);
+        if let Some(followed) = entry.followed.take_if(|_| news) {
+            tasks.extend(followed.readers);
+        }
+        (tasks, news)
+    }
+
+    /// The renders that go on at a new commit of their branch by themselves: who reads one needs to look only when it is
+    /// another one there.
+    pub fn followers(&self, branch: &FetchSource, commit: &str) -> Vec<Slot> {
+        let follows = |entry: &Entry| match &entry.question {
+            Question::Render { source, commit: rendered, .. } => {
+                source == branch && rendered != commit && entry.rendered().is_some()
+            }
+            _ => false,
+        };
+        self.slots.iter().filter(|(_, entry)| follows(entry)).map(|(slot, _)| slot.clone()).collect()
+    }
+
+    /// Asks for a render at a new commit of its branch, for those who read it. Returns whom it keeps from looking.
+    pub fn follow(&mut self, slot: &Slot, commit: &str, readers: BTreeSet<TaskKey>) -> BTreeSet<TaskKey> {
+        let Some(entry) = self.slots.get(slot) else { return BTreeSet::new() };
+        let Some((moved, question)) = sync::moved_render(slot, &entry.question, commit) else { return BTreeSet::new() };
+        let Some(before) = entry.rendered().filter(|_| !self.slots.contains_key(&moved)) else {
+            return BTreeSet::new();
+        };
+        let Some(old) = self.slots.remove(slot) else { return BTreeSet::new() };
+        if let Some(run) = old.run {
+            self.waiting.remove(&run);
+        }
+        let mut all = old.followed.map(|followed| followed.readers).unwrap_or_default();
+        all.extend(readers);
+        all.extend(old.askers);
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let followed = Some(Followed { before, readers: all.clone() });
+        let entry =
+            Entry { question, askers: BTreeSet::new(), run: Some(sequence), answer: None, followed, sequence };
+        self.slots.insert(moved.clone(), entry);
+        self.waiting.insert(sequence, moved);
+        all
     }
 
     /// The answer in a slot.
@@ -189,6 +249,14 @@ impl Exchange {
         fetches.collect()
     }
 
+    /// The branch whose head a slot holds.
+    pub fn branch_of(&self, slot: &Slot) -> Option<FetchSource> {
+        match &self.slots.get(slot)?.question {
+            Question::Fetch(source) => Some(source.clone()),
+            _ => None,
+        }
+    }
+
     /// How many questions wait, run and are answered.
     pub fn depth(&self) -> (usize, usize, usize) {
         let answered = self.slots.values().filter(|entry| entry.answer.is_some()).count();
@@ -223,6 +291,10 @@ fn lane_of(question: &Question) -> Option<String> {
 fn says_the_same(old: &Answer, new: &Answer) -> bool {
     match (old, new) {
         (Answer::Head(old), Answer::Head(new)) => old.commit == new.commit,
+        // The head that was asked for is not part of what it says.
+        (Answer::Rendered(old), Answer::Rendered(new)) => {
+            old.key == new.key && old.touched == new.touched && old.read == new.read
+        }
         (Answer::Failed(old), Answer::Failed(new)) => old.reason == new.reason && old.message == new.message,
         (old, new) => old == new,
     }
@@ -310,6 +382,82 @@ mod tests {
         assert!(exchange.answer(&slots[0]).is_none());
         assert!(exchange.answer(&other).is_some(), "only renders make way");
         assert!(exchange.is_asked(&slots[1]));
+    }
+
+    fn rendered(key: &str, head: &str) -> Answer {
+        let person = reconcile_core::Identity { name: "Ann".into(), email: "ann@example.com".into() };
+        let touched = reconcile_core::CommitFacts {
+            commit: "c0".into(),
+            author: person.clone(),
+            committer: person,
+            time: object_model::Timestamp::UNIX_EPOCH,
+            subject: String::new(),
+            trailers: Vec::new(),
+        };
+        Answer::Rendered(reconcile_core::Rendered {
+            key: key.into(),
+            head: head.into(),
+            touched,
+            objects: Arc::default(),
+            read: Vec::new(),
+        })
+    }
+
+    /// An exchange in which `reader` has the render of `c1` that says `same`.
+    fn with_a_render() -> (Exchange, Slot, FetchSource, BTreeSet<TaskKey>) {
+        let mut exchange = Exchange::default();
+        let slot = Slot::new("uid", "render/c1/settings");
+        exchange.ask(slot.clone(), render("c1"), task("reader"));
+        let run = exchange.start()[0].run;
+        exchange.finish(&slot, run, rendered("same", "c1"));
+        let Question::Fetch(branch) = fetch() else { unreachable!() };
+        (exchange, slot, branch, BTreeSet::from([task("reader")]))
+    }
+
+    #[test]
+    fn a_commit_that_changes_nothing_for_a_render_wakes_nobody() {
+        let (mut exchange, slot, branch, readers) = with_a_render();
+        assert_eq!(exchange.followers(&branch, "c2"), std::slice::from_ref(&slot));
+        assert_eq!(exchange.follow(&slot, "c2", readers.clone()), readers);
+        let ready = exchange.start().remove(0);
+        assert_eq!(ready.slot, Slot::new("uid", "render/c2/settings"));
+        assert!(exchange.answer(&slot).is_none() && exchange.answer(&ready.slot).is_none());
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("same", "c2")), (BTreeSet::new(), false));
+        assert!(exchange.answer(&ready.slot).is_some());
+        assert!(exchange.followers(&branch, "c2").is_empty(), "it is there already");
+    }
+
+    #[test]
+    fn a_reader_that_slept_over_some_commits_wakes_at_the_one_that_concerns_it() {
+        let (mut exchange, slot, _, readers) = with_a_render();
+        exchange.follow(&slot, "c2", readers.clone());
+        let ready = exchange.start().remove(0);
+        exchange.finish(&ready.slot, ready.run, rendered("same", "c2"));
+        exchange.follow(&ready.slot, "c3", BTreeSet::new());
+        let ready = exchange.start().remove(0);
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("other", "c3")), (readers, true));
+    }
+
+    #[test]
+    fn a_render_follows_again_before_its_answer_came() {
+        let (mut exchange, slot, branch, readers) = with_a_render();
+        exchange.follow(&slot, "c2", readers.clone());
+        let late = exchange.start().remove(0);
+        let on_its_way = exchange.followers(&branch, "c3").remove(0);
+        exchange.follow(&on_its_way, "c3", BTreeSet::new());
+        assert_eq!(exchange.finish(&late.slot, late.run, rendered("other", "c2")), (BTreeSet::new(), false));
+        let ready = exchange.start().remove(0);
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("other", "c3")), (readers, true));
+    }
+
+    #[test]
+    fn who_looked_meanwhile_is_told_when_a_followed_render_is_there() {
+        let (mut exchange, slot, _, readers) = with_a_render();
+        exchange.follow(&slot, "c2", readers.clone());
+        let moved = Slot::new("uid", "render/c2/settings");
+        assert_eq!(exchange.ask(moved.clone(), render("c2"), task("reader")), Asked::InFlight);
+        let ready = exchange.start().remove(0);
+        assert_eq!(exchange.finish(&moved, ready.run, rendered("same", "c2")), (readers, false));
     }
 
     #[test]

@@ -120,9 +120,18 @@ impl Shared {
 
     /// Takes an answer: wakes who asked, and who reads it when it says something new.
     pub(crate) fn answered(&self, slot: &Slot, run: u64, answer: reconcile_core::Answer) {
+        let head = match &answer {
+            reconcile_core::Answer::Head(head) => Some(head.commit.clone()),
+            _ => None,
+        };
         let (mut tasks, news) = lock(&self.exchange).finish(slot, run, answer);
         if news {
-            tasks.extend(lock(&self.readers).of_slot(slot));
+            let mut readers = lock(&self.readers).of_slot(slot);
+            if let Some(commit) = head {
+                let following = self.follow(slot, &commit);
+                readers.retain(|reader| !following.contains(reader));
+            }
+            tasks.extend(readers);
             for task in &tasks {
                 lock(&self.refusals).remove(task);
             }
@@ -131,6 +140,19 @@ impl Shared {
             self.queue.add(task);
         }
         self.questions.notify_one();
+    }
+
+    /// Lets the renders of a branch follow it to a new commit. Returns who waits for one of them: a commit concerns few of
+    /// many configs, and only those have to look.
+    fn follow(&self, slot: &Slot, commit: &str) -> BTreeSet<TaskKey> {
+        let Some(branch) = lock(&self.exchange).branch_of(slot) else { return BTreeSet::new() };
+        let renders = lock(&self.exchange).followers(&branch, commit);
+        let mut following = BTreeSet::new();
+        for render in renders {
+            let readers = lock(&self.readers).of_slot(&render);
+            following.extend(lock(&self.exchange).follow(&render, commit, readers));
+        }
+        following
     }
 
     fn concerned(&self, change: &Change) -> BTreeSet<TaskKey> {

@@ -25,7 +25,7 @@ use object_model::Object;
 
 pub use hooks::HookTemplate;
 pub use operation::{HookRecord, HookResult, Operation, Phase};
-pub use snapshot::{Snapshot, Source, head_slot};
+pub use snapshot::{Snapshot, Source, head_slot, moved_render};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 

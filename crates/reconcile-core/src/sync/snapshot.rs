@@ -14,7 +14,8 @@ use super::operation::Operation;
 use super::{gates, ignore, recreate, transaction};
 use crate::patch::{canonical, digest};
 use crate::{
-    Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Refusal, Rendered, Slot, SourceFailure, View, kinds,
+    Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Question, Refusal, Rendered, Slot, SourceFailure, View,
+    kinds,
 };
 
 /// Where the head of a branch is kept: shared by all configs of the repository, so that one fetch serves them all.
@@ -303,6 +304,16 @@ pub(super) fn render_slot(uid: &Uid, commit: &str, spec: &GitOpsConfig) -> Slot 
     // Mappings of JSON are printed in the order of their keys.
     format!("{:?}", spec.render).hash(&mut hasher);
     Slot::new(uid.as_str(), format!("render/{commit}/{:016x}", hasher.finish()))
+}
+
+/// The same render at another commit: where it is kept, and the question.
+pub fn moved_render(slot: &Slot, question: &Question, commit: &str) -> Option<(Slot, Question)> {
+    let mut question = question.clone();
+    let Question::Render { commit: rendered, .. } = &mut question else { return None };
+    let settings = slot.name.strip_prefix("render/")?.strip_prefix(rendered.as_str())?;
+    let moved = Slot::new(slot.owner.as_str(), format!("render/{commit}{settings}"));
+    commit.clone_into(rendered);
+    Some((moved, question))
 }
 
 /// How far a source has been read, by what is known here.
