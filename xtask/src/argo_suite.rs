@@ -53,16 +53,14 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let tests = build_tests(&folder)?;
     let operator = match &options.operator {
         Some(path) => std::path::absolute(path)?,
-        None => {
-            run::run(&mut run::cargo(&["build", "--quiet", "--locked", "-p", "operator"]))?;
-            run::target().join("debug/sluice-operator")
-        }
+        None => run::program("sluice-operator")?,
     };
     let tools = control_plane::build(&folders.tools, Purpose::ClusterAndClients)?;
     control_plane::down(&folders)?;
     let _leash = Leash::tie(&folders)?;
     let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-    let stage = Stage { folder: &folder, kubectl: tools.folder.join("kubectl"), tools: &tools.folder, kubeconfig, tests };
+    let stage =
+        Stage { folder: &folder, kubectl: tools.folder.join("kubectl"), tools: &tools.folder, kubeconfig, tests };
     let played = stage.furnish().and_then(|()| {
         let mut operator = stage.start(&operator)?;
         let played = stage.play(&options);
@@ -224,7 +222,13 @@ impl Stage<'_> {
         let kubeconfig = self.folder.join(format!("{namespace}.kubeconfig"));
         fs::copy(&self.kubeconfig, &kubeconfig)?;
         let mut choose = Command::new(&self.kubectl);
-        choose.arg("--kubeconfig").arg(&kubeconfig).args(["config", "set-context", "--current", "--namespace", &namespace]);
+        choose.arg("--kubeconfig").arg(&kubeconfig).args([
+            "config",
+            "set-context",
+            "--current",
+            "--namespace",
+            &namespace,
+        ]);
         run::run(choose.stdout(Stdio::null()))?;
         let log = self.folder.join(format!("{namespace}.log"));
         let file = fs::File::create(&log)?;

@@ -6,24 +6,18 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-/// One generated file: the package whose binary prints it, and with which arguments.
+/// One generated file: the program that prints it, and with which arguments.
 struct Generated {
     path: &'static str,
-    package: &'static str,
     program: &'static str,
     arguments: &'static [&'static str],
 }
 
 const GENERATED: &[Generated] = &[
-    Generated { path: "docs/sluice.md", package: "cli", program: "sluice", arguments: &["reference"] },
-    Generated { path: "docs/crds.yaml", package: "cli", program: "sluice", arguments: &["crds"] },
-    Generated { path: "docs/install.yaml", package: "cli", program: "sluice", arguments: &["install"] },
-    Generated {
-        path: "docs/sluice-operator.txt",
-        package: "operator",
-        program: "sluice-operator",
-        arguments: &["--help"],
-    },
+    Generated { path: "docs/sluice.md", program: "sluice", arguments: &["reference"] },
+    Generated { path: "docs/crds.yaml", program: "sluice", arguments: &["crds"] },
+    Generated { path: "docs/install.yaml", program: "sluice", arguments: &["install"] },
+    Generated { path: "docs/sluice-operator.txt", program: "sluice-operator", arguments: &["--help"] },
 ];
 
 /// Writes all generated files, or with `--check` says which differ.
@@ -35,7 +29,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     };
     let mut different = Vec::new();
     for file in GENERATED {
-        let mut generator = run::program(file.package, file.program);
+        let mut generator = run::command_of(file.program)?;
         // What the terminal and the environment say must not show in the file.
         generator.args(file.arguments).env_remove("KUBECONFIG").env_remove("HOSTNAME").env("COLUMNS", "120");
         let text = run::output(&mut generator)?;

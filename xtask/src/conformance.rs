@@ -31,7 +31,7 @@ pub(crate) fn on_real_cluster(verb: &str, names: &[String]) -> Result<()> {
 
 /// Runs the player; it prints its own counts.
 pub(crate) fn play(arguments: &[&str], names: &[String]) -> Result<()> {
-    let mut command = run::program("script", "conformance");
+    let mut command = run::command_of("conformance")?;
     command.args(arguments).args(names);
     let kubectl = control_plane::Folders::default().tools.join("kubectl");
     if kubectl.is_file() && std::env::var_os("KUBECTL").is_none() {

@@ -111,7 +111,7 @@ pub(crate) fn short_list(now: Instant, limit: Instant) -> Result<ShortList> {
 
 /// Runs the player of scenarios; it prints what it played.
 fn player(kubeconfig: Option<&Path>, arguments: &[String]) -> Result<()> {
-    let mut command = run::program("scenario", "e2e");
+    let mut command = run::command_of("e2e")?;
     if let Some(kubeconfig) = kubeconfig {
         command.arg("--only-real").arg("--kubeconfig").arg(kubeconfig);
     }

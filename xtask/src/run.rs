@@ -38,21 +38,22 @@ pub(crate) fn build_everything() -> Result<()> {
     Ok(())
 }
 
-/// Returns where a program of this workspace lies, once everything has been built.
-pub(crate) fn built(name: &str) -> Option<PathBuf> {
-    BUILT.get().map(|folder| folder.join(name))
+/// Returns where a program of this workspace lies, and builds it before unless all are built.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    if let Some(path) = BUILT.get().map(|folder| folder.join(name)) {
+        return Ok(path);
+    }
+    // With a package chosen, or without anything that has what tests need, its dependencies would have other features than
+    // after `cargo test`, and all of them would be compiled again.
+    run(cargo(&["build", "--quiet", "--locked", "--workspace"]).args(["--bin", name, "--example", "object-model"]))?;
+    Ok(target().join("debug").join(name))
 }
 
-/// Returns a command that runs a program of a package of this workspace, and builds it before unless all are built.
-pub(crate) fn program(package: &str, name: &str) -> Command {
-    match built(name) {
-        Some(program) => {
-            let mut command = Command::new(program);
-            command.current_dir(root());
-            command
-        }
-        None => cargo(&["run", "--quiet", "--locked", "-p", package, "--bin", name, "--"]),
-    }
+/// Returns a command, in the workspace root, that runs a program of this workspace.
+pub(crate) fn command_of(name: &str) -> Result<Command> {
+    let mut command = Command::new(program(name)?);
+    command.current_dir(root());
+    Ok(command)
 }
 
 /// Runs `command` to its end with this program's own output, and fails when it does.

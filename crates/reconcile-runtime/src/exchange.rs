@@ -202,8 +202,7 @@ impl Exchange {
         self.sequence += 1;
         let sequence = self.sequence;
         let followed = Some(Followed { before, readers: all.clone() });
-        let entry =
-            Entry { question, askers: BTreeSet::new(), run: Some(sequence), answer: None, followed, sequence };
+        let entry = Entry { question, askers: BTreeSet::new(), run: Some(sequence), answer: None, followed, sequence };
         self.slots.insert(moved.clone(), entry);
         self.waiting.insert(sequence, moved);
         all

@@ -204,11 +204,7 @@ fn furnish(player: &Path, kubeconfig: &Path) -> Result<()> {
 
 /// The player of scripts, through which the cluster is asked: no kubectl is needed for it.
 fn player() -> Result<PathBuf> {
-    if let Some(program) = run::built("conformance") {
-        return Ok(program);
-    }
-    run::run(&mut run::cargo(&["build", "--quiet", "--locked", "-p", "script", "--bin", "conformance"]))?;
-    Ok(run::target().join("debug/conformance"))
+    run::program("conformance")
 }
 
 fn script(player: &Path, kubeconfig: &Path, name: &str) -> Command {
