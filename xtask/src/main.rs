@@ -38,6 +38,7 @@ cargo xtask COMMAND
                                     figures of the operator on both clusters, or on one, with the aims beside them
   oracle helm [--flips] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied and held against a real Helm
+  oracle argo                       the recorded answers of Argo Rollouts' packages made again
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
