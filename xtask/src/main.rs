@@ -39,6 +39,7 @@ cargo xtask COMMAND
                                     figures of the operator on both clusters, or on one, with the aims beside them
   oracle helm [--flips] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied and held against a real Helm
+  oracle argo                       the recorded answers of Argo Rollouts' packages made again
   argo-suite [--parallel N] [--reruns N] [--operator PATH] [SUITE[/TEST]...]
                                     Argo Rollouts' own end-to-end tests, played against our operator on the real cluster
   codegen [--check]                 generated files: CRDs and reference pages

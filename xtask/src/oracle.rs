@@ -1,20 +1,24 @@
 //! `cargo xtask oracle helm [--flips [NAME...]] [--helm PATH]`: our output held against real tools'.
+//! `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which tests compare with.
 //!
-//! The comparing program is an example of the crate `manifest-render`.
+//! The comparing program for Helm is an example of the crate `manifest-render`.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-const USAGE: &str = "usage: cargo xtask oracle helm [--flips] [--helm PATH] [NAME...]";
+const USAGE: &str = "usage: cargo xtask oracle helm [--flips] [--helm PATH] [NAME...] | argo";
 
 /// Compares with recorded output, or with a real tool.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let Some((tool, rest)) = arguments.split_first() else { bail!(USAGE) };
-    if tool != "helm" {
-        bail!("unknown tool `{tool}`; {USAGE}");
+    match (tool.as_str(), rest) {
+        ("helm", _) => {}
+        ("argo", []) => return argo(),
+        _ => bail!("unknown tool `{tool}` or too many arguments; {USAGE}"),
     }
     let mut with_flips = false;
     let mut helm = None;
@@ -36,6 +40,21 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
     let helm = self::helm(helm)?;
     run::run(command.arg("flips").arg(charts).arg(helm).arg(run::target().join("helm-oracle")).args(names))
+}
+
+/// Builds and runs the recorder, and keeps what it says once it has said everything.
+fn argo() -> Result<()> {
+    let folder = run::root().join("fixtures/argo");
+    let mut go = Command::new("go");
+    go.args(["run", "."]).current_dir(folder.join("recorder")).env("GOFLAGS", "-mod=mod").stderr(Stdio::inherit());
+    let output = go.output().context("the Go toolchain could not be started")?;
+    if !output.status.success() {
+        bail!("the recorder ended with {}", output.status);
+    }
+    let answers = folder.join("answers.txt.gz");
+    std::fs::write(&answers, &output.stdout).with_context(|| format!("failed to write {}", answers.display()))?;
+    println!("{}: {} bytes", answers.display(), output.stdout.len());
+    Ok(())
 }
 
 /// Where the charts are that are not part of the project.

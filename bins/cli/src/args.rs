@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Pause(Target),
     /// Undoes pause.
     Unpause(Target),
+    /// Gives a Rollout new pods of the same version.
+    Restart(Restart),
     /// Takes a Rollout back to an earlier revision. One that Git delivers is taken back in Git.
     Undo(Undo),
     /// Sets images of a Rollout: set image ROLLOUT CONTAINER=IMAGE... One that Git delivers is changed in Git.
@@ -360,6 +362,15 @@ pub(crate) struct Wait {
     /// Longest wait, such as 5m.
     #[arg(long, default_value = "5m", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restart {
+    /// KIND/NAME or NAME.
+    pub(crate) target: String,
+    /// How far from now, such as 10m.
+    #[arg(short = 'i', long = "in", value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) after: Duration,
 }
 
 #[derive(Debug, ClapArgs)]

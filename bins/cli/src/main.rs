@@ -55,6 +55,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Retry(target) => commands::rollout::retry(reach, &target).await,
         Command::Pause(target) => commands::rollout::pause(reach, &target, true).await,
         Command::Unpause(target) => commands::rollout::pause(reach, &target, false).await,
+        Command::Restart(restart) => commands::rollout::restart(reach, &restart).await,
         Command::Undo(undo) => commands::revision::undo(reach, &undo).await,
         Command::Set(set) => match set.what {
             args::SetWhat::Image(image) => commands::revision::set_image(reach, &image).await,

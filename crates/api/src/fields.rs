@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A field that can't be used as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Path of the field, such as `spec.interval`.
+    /// Path of the field, such as `spec.interval`; empty when the message names the thing itself.
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
@@ -23,7 +23,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
+        match self.field.as_str() {
+            "" => f.write_str(&self.message),
+            field => write!(f, "{field}: {}", self.message),
+        }
     }
 }
 

@@ -42,3 +42,7 @@ pub const EPHEMERAL_METADATA: &str = "rollout.argoproj.io/ephemeral-metadata";
 pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";
 /// Label of the Jobs and pods of an AnalysisRun (Argo Rollouts).
 pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";
+/// Annotation of a ReplicaSet: keys that its pods carried for a role and that are to be taken off them.
+pub const RETIRED_METADATA: &str = "sluice.dev/retired-metadata";
+/// Annotation of a Deployment: the replicas that it had before a Rollout began to take its place.
+pub const SCALED_FROM: &str = "sluice.dev/scaled-from";

@@ -212,6 +212,13 @@ pub enum Action {
         /// What happens to dependants.
         propagation: Propagation,
     },
+    /// Asks for the eviction of one life of a pod; a disruption budget may refuse it for now.
+    Evict {
+        /// The pod.
+        target: ObjectRef,
+        /// What must still be so; a uid is always there.
+        precondition: Precondition,
+    },
     /// Starts something slow under a deterministic key. Asked twice, it runs once; the answer stays in the view.
     Ask {
         /// Where the answer will be found.

@@ -54,6 +54,12 @@ pub trait Domain: Send + Sync + 'static {
     /// The kinds whose changes can matter to a key of this domain.
     fn watches(&self) -> Vec<crate::Kind>;
 
+    /// The kinds that are watched from the first read on, so that a cluster where nobody needs them pays nothing. A change
+    /// of them concerns the keys that read them.
+    fn reads(&self) -> Vec<crate::Kind> {
+        Vec::new()
+    }
+
     /// The keys that a change of `object` concerns.
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key>;
 }

@@ -95,6 +95,14 @@ pub mod kinds {
     pub fn deployment() -> Kind {
         Kind::namespaced("apps", "v1", "Deployment", "deployments")
     }
+    /// Core Pod.
+    pub fn pod() -> Kind {
+        Kind::namespaced("", "v1", "Pod", "pods")
+    }
+    /// Core PodTemplate.
+    pub fn pod_template() -> Kind {
+        Kind::namespaced("", "v1", "PodTemplate", "podtemplates")
+    }
     /// apps ReplicaSet.
     pub fn replica_set() -> Kind {
         Kind::namespaced("apps", "v1", "ReplicaSet", "replicasets")

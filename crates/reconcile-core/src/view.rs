@@ -37,6 +37,8 @@ pub trait View {
     fn list(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>>;
     /// All objects of a kind whose controller has this uid, ordered by name.
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>>;
+    /// Says that objects of a kind are read whatever their labels: a watch that shows only some of them is widened.
+    fn needs_all(&self, _kind: &Kind) {}
     /// The answer in a slot, when it has come.
     fn answer(&self, slot: &Slot) -> Option<Arc<Answer>>;
     /// Whether the question of a slot is on its way.

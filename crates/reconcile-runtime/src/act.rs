@@ -68,6 +68,7 @@ impl KubeWorld<'_> {
                     Err(error) => Err(act_error(target, error)),
                 }
             }
+            Action::Evict { target, precondition } => self.evict(&act.actor, target, precondition).await,
             Action::Ask { slot, question } => {
                 match self.shared.ask(slot.clone(), question.as_ref().clone(), self.task.clone()) {
                     Asked::New => Ok(Stored::Asked),
@@ -139,6 +140,18 @@ impl KubeWorld<'_> {
             Ok(object) => Ok(self.stored(&target.kind, object)),
             Err(ApiError::NotFound { message }) if precondition.uid.is_some() => {
                 Err(ActError::Conflict { target: target.to_string(), detail: message })
+            }
+            Err(error) => Err(act_error(target, error)),
+        }
+    }
+
+    /// What became of the pod is read back: an evicted one must not be counted as available again.
+    async fn evict(&self, actor: &Actor, target: &ObjectRef, precondition: &Precondition) -> Result<Stored, ActError> {
+        self.fenced(target)?;
+        match self.shared.api.evict(actor, target, precondition).await {
+            Ok(()) | Err(ApiError::NotFound { .. }) => {
+                self.shared.refresh_object(target).await.map_err(|error| act_error(target, error))?;
+                Ok(Stored::Deleted)
             }
             Err(error) => Err(act_error(target, error)),
         }
@@ -270,6 +283,7 @@ pub(crate) fn kind_of_act(action: &Action) -> &'static str {
         Action::Patch { .. } => "patch",
         Action::JsonPatch { .. } => "json-patch",
         Action::Delete { .. } => "delete",
+        Action::Evict { .. } => "evict",
         Action::Ask { .. } => "ask",
         Action::Forget { .. } => "forget",
         Action::Record { .. } => "record",
@@ -282,9 +296,10 @@ pub(crate) fn target_of(action: &Action) -> Option<ObjectRef> {
         Action::Create { kind, object } | Action::Apply { kind, object, .. } | Action::Replace { kind, object, .. } => {
             Some(ObjectRef::of(kind, object))
         }
-        Action::Patch { target, .. } | Action::JsonPatch { target, .. } | Action::Delete { target, .. } => {
-            Some(target.clone())
-        }
+        Action::Patch { target, .. }
+        | Action::JsonPatch { target, .. }
+        | Action::Delete { target, .. }
+        | Action::Evict { target, .. } => Some(target.clone()),
         Action::Ask { .. } | Action::Forget { .. } | Action::Record { .. } => None,
     }
 }

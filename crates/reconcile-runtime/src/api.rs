@@ -3,63 +3,21 @@
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use object_model::Object;
 use reconcile_core::{Actor, Kind, ObjectRef, Precondition, Propagation, Scope};
 use serde_json::{Value, json};
 
+pub use crate::api_error::ApiError;
+use crate::api_error::{bounded, chain, classify};
+
 /// Largest response that is read; a LIST page of 500 objects stays far below.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Largest list in pages; more is an error, never an endless loop.
 const LIST_PAGES_MAX: usize = 2_000;
 const PAGE_LIMIT: usize = 500;
-/// How much of a server's message is kept.
-const MESSAGE_CHARS_MAX: usize = 1_024;
-
-/// Why a request to the API server gave no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApiError {
-    /// 404 for the object, its namespace or its kind.
-    #[error("not found: {message}")]
-    NotFound {
-        /// The server's words.
-        message: String,
-    },
-    /// 409 `AlreadyExists`.
-    #[error("already exists: {message}")]
-    AlreadyExists {
-        /// The server's words.
-        message: String,
-    },
-    /// 409 `Conflict` because the object moved on.
-    #[error("conflict: {message}")]
-    Conflict {
-        /// The server's words.
-        message: String,
-    },
-    /// 410: the resource version or continue token is too old.
-    #[error("expired: {message}")]
-    Expired {
-        /// The server's words.
-        message: String,
-    },
-    /// Any other refusal that a repeat can't mend.
-    #[error("{message} (HTTP {code})")]
-    Refused {
-        /// HTTP status code.
-        code: u16,
-        /// The server's words.
-        message: String,
-    },
-    /// No answer, or one that asks to try again later.
-    #[error("{message}")]
-    Unavailable {
-        /// What happened.
-        message: String,
-    },
-}
 
 /// A list with the resource version that it stands for.
 #[derive(Debug, Clone)]
@@ -242,6 +200,24 @@ impl ApiClient {
             return Ok(None);
         }
         object_of(&target.kind, value).map(Some)
+    }
+
+    /// Asks for the eviction of one life of a pod.
+    ///
+    /// # Errors
+    /// [`ApiError::Refused`] with code 429 when a disruption budget forbids it now, [`ApiError::Conflict`] when the
+    /// precondition did not hold, and the others.
+    pub async fn evict(&self, actor: &Actor, target: &ObjectRef, precondition: &Precondition) -> Result<(), ApiError> {
+        let mut body = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": target.name, "namespace": target.namespace},
+        });
+        if let (Some(uid), Some(map)) = (&precondition.uid, body.as_object_mut()) {
+            map.insert("deleteOptions".to_owned(), json!({"preconditions": {"uid": uid.as_str()}}));
+        }
+        let path = format!("{}/eviction", object_path(target));
+        let body = Payload { content_type: "application/json", json: body };
+        self.json(request(Method::POST, &path, actor, JSON, Some(body))?).await.map(|_| ())
     }
 
     /// Replaces an object with the resource version that it carries.
@@ -437,37 +413,6 @@ pub(crate) fn object_of(kind: &Kind, mut value: Value) -> Result<Object, ApiErro
     Object::from_json(value).map_err(|error| ApiError::Unavailable { message: format!("bad answer: {error}") })
 }
 
-fn classify(status: StatusCode, body: &[u8]) -> ApiError {
-    let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let reason = answer.get("reason").and_then(Value::as_str).unwrap_or_default();
-    let message = match answer.get("message").and_then(Value::as_str) {
-        Some(message) => bounded(message),
-        None => bounded(&String::from_utf8_lossy(body)),
-    };
-    match (status.as_u16(), reason) {
-        (404, _) => ApiError::NotFound { message },
-        (409, "AlreadyExists") => ApiError::AlreadyExists { message },
-        (409, _) if has_manager_conflict(&answer) => ApiError::Refused { code: 409, message },
-        (409, _) => ApiError::Conflict { message },
-        (410, _) => ApiError::Expired { message },
-        (408 | 429, _) | (500..=599, _) => {
-            ApiError::Unavailable { message: format!("{message} (HTTP {})", status.as_u16()) }
-        }
-        // The server is shutting down or its namespace is going: later may be better.
-        (403, _) if message.contains("because it is being terminated") => ApiError::Unavailable { message },
-        (401, _) => ApiError::Unavailable { message: format!("{message} (HTTP 401)") },
-        (code, _) => ApiError::Refused { code, message },
-    }
-}
-
-/// Another field manager owns what an apply wants: that is a refusal, looking again does not help.
-fn has_manager_conflict(answer: &Value) -> bool {
-    let causes = answer.pointer("/details/causes").and_then(Value::as_array);
-    causes.is_some_and(|causes| {
-        causes.iter().any(|cause| cause.get("reason").and_then(Value::as_str) == Some("FieldManagerConflict"))
-    })
-}
-
 /// `/apis/apps/v1/namespaces/qa/deployments`; without the namespace part when it is empty.
 pub(crate) fn collection_path(kind: &Kind, namespace: &str) -> String {
     let root = if kind.group.is_empty() {
@@ -506,27 +451,6 @@ pub(crate) fn percent(text: &str) -> String {
     out
 }
 
-fn bounded(message: &str) -> String {
-    let mut chars = message.trim().chars();
-    let head: String = chars.by_ref().take(MESSAGE_CHARS_MAX).collect();
-    if chars.next().is_some() { format!("{head}...") } else { head }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    for _ in 0..8 {
-        let Some(source) = next else { break };
-        let part = source.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = source.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -544,16 +468,6 @@ mod tests {
         ] {
             assert_eq!(collection_path(kind, within), path);
         }
-    }
-
-    #[test]
-    fn a_field_manager_conflict_is_a_refusal_and_a_version_conflict_is_not() {
-        let manager =
-            br#"{"reason":"Conflict","message":"m","details":{"causes":[{"reason":"FieldManagerConflict"}]}}"#;
-        let version = br#"{"reason":"Conflict","message":"m"}"#;
-        let conflict = StatusCode::CONFLICT;
-        assert_eq!(classify(conflict, manager), ApiError::Refused { code: 409, message: "m".into() });
-        assert_eq!(classify(conflict, version), ApiError::Conflict { message: "m".into() });
     }
 
     #[test]

@@ -61,7 +61,9 @@ pub fn with_domains(mut builder: RuntimeBuilder, settings: &DomainSettings) -> R
     }
     if runs("rollout") {
         builder = builder.domain(RolloutDomain { instance_id: instance_id.clone() });
-        builder = builder.watch_only(kinds::replica_set(), WatchSelector::has(api::names::POD_TEMPLATE_HASH));
+        for kind in [kinds::replica_set(), kinds::pod()] {
+            builder = builder.watch_only(kind, WatchSelector::has(api::names::POD_TEMPLATE_HASH));
+        }
     }
     if runs("analysis") {
         let prometheus_address = settings.prometheus_address.clone();

@@ -162,7 +162,7 @@ fn observe(shared: &Shared, task: &TaskKey) -> Observed {
             Observed::Panicked
         }
         Some(Err(Observed::NotYet)) => {
-            shared.await_kinds(task, &noted.unready);
+            shared.await_kinds(task, &noted.unready, &noted.whole);
             shared.await_versions(task, &noted.undiscovered);
             Observed::NotYet
         }

@@ -17,6 +17,7 @@ pub(crate) type Undecided<'a> = Box<dyn FnOnce() -> Decision + Send + 'a>;
 pub(crate) trait AnyDomain: Send + Sync {
     fn name(&self) -> &'static str;
     fn watches(&self) -> Vec<Kind>;
+    fn reads(&self) -> Vec<Kind>;
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key>;
     fn observe<'a>(&'a self, view: &dyn View, key: &Key) -> Option<Undecided<'a>>;
 }
@@ -28,6 +29,10 @@ impl<D: Domain> AnyDomain for D {
 
     fn watches(&self) -> Vec<Kind> {
         Domain::watches(self)
+    }
+
+    fn reads(&self) -> Vec<Kind> {
+        Domain::reads(self)
     }
 
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {

@@ -28,6 +28,7 @@
 
 mod act;
 mod api;
+mod api_error;
 mod ask;
 mod clock;
 mod discovery;

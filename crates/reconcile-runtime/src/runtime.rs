@@ -126,6 +126,7 @@ impl RuntimeBuilder {
             api: ApiClient::new(self.client, self.options.request_timeout),
             declared: declared_order.iter().map(|kinds| kinds.iter().cloned().collect()).collect(),
             declared_order,
+            reads: self.domains.iter().map(|domain| domain.reads().into_iter().collect()).collect(),
             domains: self.domains,
             events: EventNames::default(),
             queue: Queue::default(),

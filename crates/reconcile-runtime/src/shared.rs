@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) declared: Vec<BTreeSet<Kind>>,
     /// The same in the order of declaration: the main kind comes first.
     pub(crate) declared_order: Vec<Vec<Kind>>,
+    /// The kinds that each domain watches from its first read on.
+    pub(crate) reads: Vec<BTreeSet<Kind>>,
     pub(crate) options: Options,
     pub(crate) events: EventNames,
     pub(crate) queue: Queue,
@@ -217,16 +219,19 @@ impl Shared {
         lock(&self.primed).len() == self.domains.len()
     }
 
-    /// Wants a kind to be watched, by itself only as far as sync applies it.
-    pub(crate) fn ensure_watch(&self, kind: &Kind) {
-        self.want_watch(kind, WatchSelector::equals(MANAGED_LABEL, "true"));
-    }
-
     /// Whether a domain sees of a kind what it needs: all that it declared, or all that sync applies.
     pub(crate) fn sees_enough(&self, store: &Store, domain: usize, kind: &Kind) -> bool {
         let declares = self.declared.get(domain).is_some_and(|kinds| kinds.contains(kind));
-        let managed = WatchSelector::equals(MANAGED_LABEL, "true");
-        declares || store.selector(kind).is_none_or(|have| have == WatchSelector::everything() || have == managed)
+        let wanted = self.read_selector(domain, kind);
+        declares || store.selector(kind).is_none_or(|have| have == WatchSelector::everything() || have == wanted)
+    }
+
+    /// What a domain needs of a kind that it doesn't declare: what it says itself, or all that sync applies.
+    fn read_selector(&self, domain: usize, kind: &Kind) -> WatchSelector {
+        if self.reads.get(domain).is_some_and(|kinds| kinds.contains(kind)) {
+            return self.options.selectors.get(kind).cloned().unwrap_or_default();
+        }
+        WatchSelector::equals(MANAGED_LABEL, "true")
     }
 
     /// Wants a kind to be watched with this selector.
@@ -237,15 +242,17 @@ impl Shared {
         }
     }
 
-    /// Makes `task` wait until the kinds are listed.
-    pub(crate) fn await_kinds(&self, task: &TaskKey, kinds: &BTreeSet<Kind>) {
+    /// Makes `task` wait until the kinds are listed; of those in `whole` it needs every object.
+    pub(crate) fn await_kinds(&self, task: &TaskKey, kinds: &BTreeSet<Kind>, whole: &BTreeSet<Kind>) {
         for kind in kinds {
-            let too_narrow = !self.sees_enough(&lock(&self.store), task.domain, kind);
+            let is_whole = whole.contains(kind);
+            let selector = if is_whole { WatchSelector::everything() } else { self.read_selector(task.domain, kind) };
+            let too_narrow = is_whole || !self.sees_enough(&lock(&self.store), task.domain, kind);
             if too_narrow && lock(&self.store).widen(kind) {
                 lock(&self.wanted).watches.insert(kind.clone(), WatchSelector::everything());
                 self.wanted_changed.notify_one();
             }
-            self.ensure_watch(kind);
+            self.want_watch(kind, selector);
             lock(&self.awaiting_kind).entry(kind.clone()).or_default().insert(task.clone());
             let ready = lock(&self.store).sync(kind).is_some_and(|sync| sync != Sync::Pending);
             if ready {

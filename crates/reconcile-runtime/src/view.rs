@@ -9,11 +9,11 @@ use object_model::{Object, Timestamp, Uid};
 use reconcile_core::{Answer, Kind, ObjectRef, Read, Slot, View};
 use tokio::time::Instant;
 
-use crate::TaskKey;
 use crate::discovery::Known;
 use crate::exchange::Exchange;
 use crate::shared::{Shared, fingerprint, lock, place_of};
 use crate::store::{Store, Sync};
+use crate::{TaskKey, WatchSelector};
 
 /// How long a refusal keeps a write from being tried again when nothing is seen to change: quotas and admission
 /// webhooks change without a trace in what was refused.
@@ -26,6 +26,8 @@ pub(crate) struct Noted {
     pub(crate) slots: BTreeSet<Slot>,
     /// Kinds that are not listed yet: what was read of them means nothing.
     pub(crate) unready: BTreeSet<Kind>,
+    /// Kinds of which every object is needed, whatever its labels.
+    pub(crate) whole: BTreeSet<Kind>,
     /// API versions that are not discovered yet.
     pub(crate) undiscovered: BTreeSet<String>,
 }
@@ -80,6 +82,14 @@ impl View for StoreView<'_> {
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>> {
         self.note(kind, Read::Owned(kind.clone(), owner.clone()));
         self.store.owned(kind, owner)
+    }
+
+    fn needs_all(&self, kind: &Kind) {
+        if self.store.selector(kind) != Some(WatchSelector::everything()) {
+            let mut noted = self.noted.borrow_mut();
+            noted.whole.insert(kind.clone());
+            noted.unready.insert(kind.clone());
+        }
     }
 
     fn answer(&self, slot: &Slot) -> Option<Arc<Answer>> {

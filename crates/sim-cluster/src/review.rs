@@ -156,6 +156,7 @@ impl Cluster {
         }
         let options = DeleteOptions {
             grace_period_seconds: body.pointer("/deleteOptions/gracePeriodSeconds").and_then(Value::as_i64),
+            uid: body.pointer("/deleteOptions/preconditions/uid").and_then(Value::as_str).map(str::to_owned),
             ..DeleteOptions::default()
         };
         let pod = Call { subresource: None, ..call.clone() };

@@ -1,9 +1,10 @@
-//! `sluice promote`, `abort`, `retry`, `pause` and `unpause`: the patches that `kubectl argo rollouts` sends.
+//! `sluice promote`, `abort`, `retry`, `pause`, `unpause` and `restart`: the patches that `kubectl argo rollouts` sends.
 
+use reconcile_runtime::Clock;
 use scenario::setting::{self, Wish, apply, merge};
 use serde_json::json;
 
-use crate::args::{Promote, Reach, Target};
+use crate::args::{Promote, Reach, Restart, Target};
 use crate::cluster::{Cluster, connect, parse_target};
 use crate::output::{Failure, line};
 
@@ -86,5 +87,14 @@ pub(crate) async fn pause(reach: &Reach, args: &Target, paused: bool) -> Result<
     let (_, name) = parse_target(reach, &args.target, "rollout")?;
     ask(&connect(reach).await?, &name, if paused { Wish::Pause } else { Wish::Unpause }).await?;
     line(&format!("rollout/{name} {}", if paused { "paused" } else { "unpaused" }));
+    Ok(())
+}
+
+/// New pods in place of all that are older than now, or than a moment to come.
+pub(crate) async fn restart(reach: &Reach, args: &Restart) -> Result<(), Failure> {
+    let (_, name) = parse_target(reach, &args.target, "rollout")?;
+    let at = Clock::Wall.now().checked_add(args.after).map_err(|_| Failure::usage("that is too far from now"))?;
+    ask(&connect(reach).await?, &name, Wish::RestartAt(at)).await?;
+    line(&format!("rollout/{name} restarts"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `sluice undo` and `set image`.
+//! `sluice restart`, `undo` and `set image`.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn images(world: &World) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rollout_of_nobody_is_taken_back_and_given_images() {
+async fn a_rollout_of_nobody_is_restarted_taken_back_and_given_images() {
     let world = World::new().await;
     rollout(&world, &json!({}));
     revisions(&world);
@@ -78,6 +78,11 @@ async fn a_rollout_of_nobody_is_taken_back_and_given_images() {
     let (code, text) = world.sluice(&["set", "image", "web", "none=x"]).await;
     assert_eq!((code, text.contains("Rollout web has no container `none`")), (Some(1), true), "{text}");
     assert_eq!(world.sluice(&["set", "image", "web", "web"]).await.0, Some(2));
+
+    assert_eq!(world.sluice(&["restart", "web"]).await.0, Some(0));
+    let at = world.get("rollouts.argoproj.io", "web")["spec"]["restartAt"].as_str().unwrap().to_owned();
+    let at: object_model::Timestamp = at.parse().unwrap();
+    assert!(at.duration_until(reconcile_runtime::Clock::Wall.now()).as_secs() < 30);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

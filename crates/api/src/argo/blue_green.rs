@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::analysis_ref::{AnalysisRef, read_analysis};
 use super::sizes::{
-    AntiAffinity, IntOrPercent, PodMetadata, read_anti_affinity, read_count, read_seconds, read_size, read_text, refuse,
+    AntiAffinity, IntOrPercent, PodMetadata, read_anti_affinity, read_count, read_seconds, read_size, read_text,
 };
 use crate::Fields;
 
@@ -56,7 +56,6 @@ impl BlueGreen {
 
 pub(crate) fn read_blue_green(fields: &mut Fields<'_>, strategy: &Value, history_limit: u32) -> BlueGreen {
     let at = "spec.strategy.blueGreen";
-    refuse(fields, at, strategy, &["previewMetadata", "activeMetadata"]);
     let active_service = read_text(strategy, "activeService").unwrap_or_default();
     let preview_service = read_text(strategy, "previewService");
     if preview_service.as_deref().unwrap_or_default() == active_service {

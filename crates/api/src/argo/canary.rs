@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::analysis_ref::{AnalysisRef, read_analysis};
 use super::canary_step::{CanaryStep, read_steps};
 use super::sizes::{
-    AntiAffinity, IntOrPercent, PodMetadata, read_anti_affinity, read_count, read_seconds, read_size, read_text, refuse,
+    AntiAffinity, IntOrPercent, PodMetadata, read_anti_affinity, read_count, read_seconds, read_size, read_text,
 };
 use crate::Fields;
 
@@ -87,8 +87,7 @@ pub struct Canary {
 
 pub(crate) fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
     let at = "spec.strategy.canary";
-    refuse(fields, at, canary, &["pingPong", "canaryMetadata", "stableMetadata"]);
-    let routing = read_routing(fields, canary);
+    let routing = read_routing(canary);
     let managed = canary.pointer("/trafficRouting/managedRoutes").and_then(Value::as_array);
     let managed_routes: Option<Vec<String>> =
         managed.map(|routes| routes.iter().filter_map(|route| Some(route.get("name")?.as_str()?.to_owned())).collect());
@@ -99,19 +98,28 @@ pub(crate) fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
         let message = format!("Invalid value: {seen}: MaxSurge and MaxUnavailable both can not be zero");
         fields.problem("spec.strategy.maxSurge", message);
     }
-    check_delays(fields, canary, routing.is_some());
-    let delay = read_seconds(fields, at, canary, "scaleDownDelaySeconds");
-    let abort_delay = read_seconds(fields, at, canary, "abortScaleDownDelaySeconds");
+    let canary_service = read_text(canary, "canaryService");
+    let stable_service = read_text(canary, "stableService");
     let part = |key: &str| canary.get(key).filter(|value| !value.is_null());
     let ping_pong = part("pingPong").map(|value| PingPong {
         ping: read_text(value, "pingService").unwrap_or_default(),
         pong: read_text(value, "pongService").unwrap_or_default(),
     });
-    let read = Canary {
-        steps: read_steps(fields, part("steps"), routing.is_some(), managed_routes.as_deref()),
+    let services = Services {
+        canary: canary_service.as_deref(),
+        stable: stable_service.as_deref(),
+        ping_pong: ping_pong.as_ref(),
+    };
+    check_services(fields, &services, canary.get("trafficRouting").unwrap_or(&Value::Null));
+    check_delays(fields, canary, routing.is_some());
+    check_total(fields, canary);
+    let delay = read_seconds(fields, at, canary, "scaleDownDelaySeconds");
+    let abort_delay = read_seconds(fields, at, canary, "abortScaleDownDelaySeconds");
+    Canary {
+        steps: read_steps(fields, part("steps"), canary.get("trafficRouting"), managed_routes.as_deref()),
         raw_steps: canary.get("steps").cloned().unwrap_or(Value::Null),
-        canary_service: read_text(canary, "canaryService"),
-        stable_service: read_text(canary, "stableService"),
+        canary_service,
+        stable_service,
         ping_pong,
         max_surge,
         max_unavailable,
@@ -128,9 +136,7 @@ pub(crate) fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
         anti_affinity: read_anti_affinity(fields, "spec.strategy", canary),
         canary_metadata: part("canaryMetadata").map(PodMetadata::parse),
         stable_metadata: part("stableMetadata").map(PodMetadata::parse),
-    };
-    check_services(fields, &read);
-    read
+    }
 }
 
 /// Argo's words on delays that have no meaning without a provider, or none together.
@@ -152,38 +158,92 @@ fn check_delays(fields: &mut Fields<'_>, canary: &Value, routed: bool) {
     }
 }
 
-fn check_services(fields: &mut Fields<'_>, canary: &Canary) {
-    if let (Some(first), Some(second)) = (&canary.canary_service, &canary.stable_service)
-        && first == second
+/// The Services that a canary names.
+struct Services<'a> {
+    canary: Option<&'a str>,
+    stable: Option<&'a str>,
+    ping_pong: Option<&'a PingPong>,
+}
+
+fn check_services(fields: &mut Fields<'_>, services: &Services<'_>, routing: &Value) {
+    if let (Some(canary), Some(stable)) = (services.canary, services.stable)
+        && canary == stable
     {
         let message = format!(
-            "Invalid value: {second:?}: This rollout uses the same service for the stable and canary services, but two different services are required."
+            "Invalid value: {stable:?}: This rollout uses the same service for the stable and canary services, but two different services are required."
         );
         fields.problem("spec.strategy.stableService", message);
     }
-    if let Some(PingPong { ping, pong }) = &canary.ping_pong {
-        let missing = "Ping service and Pong service must to be set to use Ping-Pong feature";
-        for (key, name) in [("pingService", ping), ("pongService", pong)] {
-            if name.is_empty() {
-                fields.problem(&format!("spec.strategy.pingPong.{key}"), format!("Invalid value: {name:?}: {missing}"));
-            }
+    if let Some(ping_pong) = services.ping_pong {
+        check_ping_pong(fields, ping_pong, routing);
+        if services.canary.is_some() || services.stable.is_some() {
+            let message = "is not served yet beside canaryService and stableService";
+            fields.problem("spec.strategy.canary.pingPong", message);
         }
-        if ping == pong {
-            let message = format!(
-                "Invalid value: {ping:?}: This rollout uses the same service for the ping and pong services, but two different services are required."
-            );
-            fields.problem("spec.strategy.pingPong.pingService", message);
-        }
-        return;
     }
-    let by_subset = |routing: &Value| routing.pointer("/istio/destinationRule").is_some_and(|rule| !rule.is_null());
-    if canary.routing.as_ref().is_some_and(|routing| !by_subset(routing)) {
+    if needs_two_services(routing, services.ping_pong.is_some()) {
         let message = "Invalid value: \"\": Canary service and Stable service must to be set to use Traffic Routing";
-        for (key, name) in [("stableService", &canary.stable_service), ("canaryService", &canary.canary_service)] {
+        for (key, name) in [("stableService", services.stable), ("canaryService", services.canary)] {
             if name.is_none() {
                 fields.problem(&format!("spec.strategy.{key}"), message);
             }
         }
+    }
+}
+
+/// Whether a section of the traffic routing is there.
+pub(crate) fn has_provider(routing: &Value, name: &str) -> bool {
+    match routing.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(section)) if name == "plugins" => !section.is_empty(),
+        Some(_) => true,
+    }
+}
+
+fn check_ping_pong(fields: &mut Fields<'_>, PingPong { ping, pong }: &PingPong, routing: &Value) {
+    let takes_turns = ["alb", "istio", "plugins"].iter().any(|name| has_provider(routing, name));
+    if routing.is_object() && !takes_turns {
+        let message = "Ping-pong feature works with the ALB, Istio, and plugin-based traffic routers only";
+        fields.problem("spec.strategy.trafficRouting.alb", format!("Invalid value: null: {message}"));
+    }
+    let missing = "Ping service and Pong service must to be set to use Ping-Pong feature";
+    for (key, name) in [("pingService", ping), ("pongService", pong)] {
+        if name.is_empty() {
+            fields.problem(&format!("spec.strategy.pingPong.{key}"), format!("Invalid value: {name:?}: {missing}"));
+        }
+    }
+    if ping == pong {
+        let message = format!(
+            "Invalid value: {ping:?}: This rollout uses the same service for the ping and pong services, but two different services are required."
+        );
+        fields.problem("spec.strategy.pingPong.pingService", message);
+    }
+    if has_provider(routing, "alb")
+        && routing.pointer("/alb/rootService").and_then(Value::as_str).is_none_or(str::is_empty)
+    {
+        let message = "Root service field is required for the configuration with ALB and ping-pong feature enabled";
+        fields.problem("spec.strategy.trafficRouting.alb.rootService", format!("Invalid value: \"\": {message}"));
+    }
+}
+
+/// Whether a provider leads to the versions by the names of two Services, and no others take turns.
+fn needs_two_services(routing: &Value, takes_turns: bool) -> bool {
+    let has = |name: &str| has_provider(routing, name);
+    let by_subset = routing.pointer("/istio/destinationRule").is_some_and(|rule| !rule.is_null());
+    let always = ["smi", "apisix", "ambassador", "nginx", "appMesh", "traefik"];
+    always.iter().any(|name| has(name))
+        || (!takes_turns && (has("alb") || has("plugins") || has("istio") && !by_subset))
+}
+
+/// Argo's words on a total of weights, and ours on the one that is served.
+fn check_total(fields: &mut Fields<'_>, canary: &Value) {
+    let routing = canary.get("trafficRouting").unwrap_or(&Value::Null);
+    let Some(total) = routing.get("maxTrafficWeight").filter(|value| !value.is_null()) else { return };
+    if !has_provider(routing, "nginx") && !has_provider(routing, "plugins") {
+        let message = "Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins";
+        fields.problem("spec.strategy.trafficRouting.maxTrafficWeight", format!("Invalid value: {total}: {message}"));
+    } else if total.as_u64() != Some(100) {
+        fields.problem("spec.strategy.canary.trafficRouting.maxTrafficWeight", "is not served yet but as 100");
     }
 }
 
@@ -205,12 +265,8 @@ fn read_threshold(fields: &mut Fields<'_>, at: &str, canary: &Value) -> Option<P
     }
 }
 
-fn read_routing(fields: &mut Fields<'_>, canary: &Value) -> Option<Value> {
+fn read_routing(canary: &Value) -> Option<Value> {
     let routing = canary.get("trafficRouting")?;
-    let total = routing.get("maxTrafficWeight").filter(|value| !value.is_null());
-    if total.is_some_and(|total| total.as_u64() != Some(100)) {
-        fields.problem("spec.strategy.canary.trafficRouting.maxTrafficWeight", "is not served yet but as 100");
-    }
     let is_provider = |(name, section): (&String, &Value)| {
         !section.is_null() && !matches!(name.as_str(), "managedRoutes" | "maxTrafficWeight")
     };

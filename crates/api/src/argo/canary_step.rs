@@ -4,6 +4,7 @@ use object_model::Duration;
 use serde_json::Value;
 
 use super::analysis_ref::{AnalysisRef, read_analysis};
+use super::canary::has_provider;
 use super::sizes::read_count;
 use crate::Fields;
 use crate::fields::read_duration;
@@ -39,14 +40,15 @@ const KINDS: [&str; 8] =
 pub(crate) fn read_steps(
     fields: &mut Fields<'_>,
     steps: Option<&Value>,
-    routed: bool,
+    routing: Option<&Value>,
     managed: Option<&[String]>,
 ) -> Vec<CanaryStep> {
+    let routing = routing.filter(|routing| !routing.is_null());
     let items = steps.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut read = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let at = format!("spec.strategy.steps[{index}]");
-        if let Some(step) = read_step(fields, &at, item, routed, managed) {
+        if let Some(step) = read_step(fields, &at, item, routing, managed) {
             read.push(step);
         }
     }
@@ -57,28 +59,68 @@ fn read_step(
     fields: &mut Fields<'_>,
     at: &str,
     item: &Value,
-    routed: bool,
+    routing: Option<&Value>,
     managed: Option<&[String]>,
 ) -> Option<CanaryStep> {
     let named: Vec<(&str, &Value)> =
         KINDS.iter().filter_map(|kind| Some((*kind, item.get(*kind).filter(|value| !value.is_null())?))).collect();
     let [(kind, value)] = named.as_slice() else {
-        let seen: Vec<&str> = named.iter().map(|(kind, _)| *kind).collect();
         let message = "Step must have one of the following set: experiment, setWeight, setCanaryScale, plugin or pause";
-        fields.problem(at, format!("Invalid value: {:?}: {message}", seen.join(", ")));
+        fields.problem(at, format!("Invalid value: {:?}: {message}", kinds_seen(&named)));
         return None;
     };
     match *kind {
         "setWeight" => weight(fields, at, value).map(CanaryStep::SetWeight),
         "pause" => pause(fields, at, value),
-        "setCanaryScale" => scale(fields, at, value, routed),
-        "analysis" => Some(CanaryStep::Analysis(read_analysis(fields, &format!("{at}.analysis"), value))),
-        "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, routed, managed),
+        "setCanaryScale" => scale(fields, at, value, routing.is_some()),
+        "analysis" => {
+            check_arguments(fields, at, value);
+            Some(CanaryStep::Analysis(read_analysis(fields, &format!("{at}.analysis"), value)))
+        }
+        "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, routing, managed),
         other => {
             let served = "setWeight, pause, setCanaryScale, analysis, setHeaderRoute and setMirrorRoute";
             fields.problem(at, format!("the step `{other}` is not served yet; {served} are"));
             None
         }
+    }
+}
+
+/// What Argo shows of a step that is none or several.
+fn kinds_seen(named: &[(&str, &Value)]) -> String {
+    let has = |kind: &str| named.iter().any(|(have, _)| *have == kind);
+    let shown = |kinds: &[(&str, &str)], says: &dyn Fn(&str) -> bool| {
+        let parts: Vec<String> = kinds.iter().map(|(word, kind)| format!("step.{word}: {}", says(kind))).collect();
+        parts.join(" ")
+    };
+    let four = [("Experiment", "experiment"), ("Pause", "pause"), ("SetWeight", "setWeight"), ("Analysis", "analysis")];
+    if !named.is_empty() {
+        return shown(&four, &has);
+    }
+    let more = [
+        ("SetCanaryScale", "setCanaryScale"),
+        ("SetHeaderRoute", "setHeaderRoute"),
+        ("SetMirrorRoute", "setMirrorRoute"),
+        ("Plugin", "plugin"),
+    ];
+    // Argo tells here which ones are missing.
+    shown(&[&four[..], &more[..]].concat(), &|kind| !has(kind))
+}
+
+/// An argument that names a field of the metadata must name one that the downward API knows.
+fn check_arguments(fields: &mut Fields<'_>, at: &str, analysis: &Value) {
+    let Some(arguments) = analysis.get("args").and_then(Value::as_array) else { return };
+    let known = |path: &str| {
+        let plain = ["annotations", "labels", "name", "namespace", "uid"];
+        let rest = path.strip_prefix("metadata.").unwrap_or_default();
+        let keyed = rest.strip_suffix("']").and_then(|rest| rest.split_once("['"));
+        plain.contains(&rest) || keyed.is_some_and(|(map, _)| matches!(map, "annotations" | "labels"))
+    };
+    let paths = arguments.iter().filter_map(|argument| argument.pointer("/valueFrom/fieldRef/fieldPath")?.as_str());
+    for _ in paths.filter(|path| path.starts_with("metadata") && !known(path)) {
+        let message = "Analyses arguments must refer to valid object metadata supported by downwardAPI";
+        let seen = Value::Array(arguments.clone());
+        fields.problem(&format!("{at}.analyses"), format!("Invalid value: {seen}: {message}"));
     }
 }
 
@@ -97,15 +139,17 @@ fn pause(fields: &mut Fields<'_>, at: &str, value: &Value) -> Option<CanaryStep>
     };
     let is_negative = duration.as_i64().is_some_and(|seconds| seconds < 0)
         || duration.as_str().is_some_and(|text| text.starts_with('-'));
-    let at = format!("{at}.pause.duration");
-    if is_negative {
-        fields.problem(&at, format!("Invalid value: {duration}: Duration needs to be greater than 0"));
-        return None;
-    }
     match read_duration(duration) {
-        Ok(duration) => Some(CanaryStep::Pause(Some(duration))),
-        Err(message) => {
-            fields.problem(&at, format!("Invalid value: {message}"));
+        Ok(duration) if !is_negative => Some(CanaryStep::Pause(Some(duration))),
+        _ => {
+            // What is no duration at all counts as -1 second for Argo.
+            let unsigned = duration.as_str().map(|text| Value::from(text.trim_start_matches('-')));
+            let seconds = unsigned.and_then(|text| read_duration(&text).ok()).filter(|_| is_negative);
+            let seconds = seconds.map(|span| format!("-{}", span.as_secs()));
+            let seconds = seconds.or_else(|| duration.as_i64().map(|seconds| seconds.to_string()));
+            let seconds = seconds.unwrap_or_else(|| "-1".to_owned());
+            let message = format!("Invalid value: {seconds}: Duration needs to be greater than 0");
+            fields.problem(&format!("{at}.pause.duration"), message);
             None
         }
     }
@@ -129,16 +173,20 @@ fn route(
     at: &str,
     kind: &str,
     value: &Value,
-    routed: bool,
+    routing: Option<&Value>,
     managed: Option<&[String]>,
 ) -> Option<CanaryStep> {
     let at = format!("{at}.{kind}");
-    if !routed {
-        let message = match kind {
-            "setHeaderRoute" => "SetHeaderRoute requires TrafficRouting, supports Istio and ALB and Apisix",
-            _ => "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins",
-        };
-        fields.problem(&at, format!("Invalid value: {message}"));
+    let (providers, message): (&[&str], &str) = match kind {
+        "setHeaderRoute" => (
+            &["istio", "alb", "apisix", "plugins"],
+            "SetHeaderRoute requires TrafficRouting, supports Istio and ALB and Apisix",
+        ),
+        _ => (&["istio", "plugins"], "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins"),
+    };
+    let routing = routing.unwrap_or(&Value::Null);
+    if !providers.iter().any(|name| has_provider(routing, name)) {
+        fields.problem(&at, format!("Invalid value: {}: {message}", in_argos_order(value)));
         return None;
     }
     let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -161,12 +209,38 @@ fn route(
             "setHeaderRoute" => vec![item.get("headerValue")],
             _ => ["method", "path"].iter().map(|key| item.get(*key)).filter(Option::is_some).collect(),
         };
-        asked.into_iter().for_each(|asked| one_way_to_match(fields, &format!("{at}.match[{index}]"), asked));
+        let at = format!("{at}.match[{index}]");
+        for asked in asked {
+            match kind == "setHeaderRoute" && has_provider(routing, "alb") {
+                true => exact_match(fields, &at, asked),
+                false => one_way_to_match(fields, &at, asked),
+            }
+        }
     }
     Some(match kind {
         "setHeaderRoute" => CanaryStep::SetHeaderRoute(value.clone()),
         _ => CanaryStep::SetMirrorRoute(value.clone()),
     })
+}
+
+/// A route as Go prints it: its name first.
+fn in_argos_order(route: &Value) -> String {
+    let keys = ["name", "match", "percentage"];
+    let parts = keys.iter().filter_map(|key| Some(format!("\"{key}\":{}", route.get(*key)?)));
+    format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+}
+
+/// ALB compares headers with texts and nothing else.
+fn exact_match(fields: &mut Fields<'_>, at: &str, value: Option<&Value>) {
+    let has = |way: &str| value.and_then(|value| value.get(way)?.as_str()).is_some_and(|text| !text.is_empty());
+    let message = match value {
+        None => "StringMatch value missed, match value must have one of the following: exact, regex, prefix",
+        Some(_) if !has("exact") || has("regex") || has("prefix") => {
+            "SetHeaderRoute match value invalid. ALB supports 'exact' value only"
+        }
+        Some(_) => return,
+    };
+    fields.problem(at, format!("Invalid value: {}: {message}", value.unwrap_or(&Value::Null)));
 }
 
 fn one_way_to_match(fields: &mut Fields<'_>, at: &str, value: Option<&Value>) {

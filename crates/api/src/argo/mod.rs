@@ -7,6 +7,7 @@ mod canary_step;
 mod rollout;
 mod sizes;
 mod status;
+mod template;
 
 pub use analysis_ref::AnalysisRef;
 pub use blue_green::BlueGreen;
@@ -14,4 +15,6 @@ pub use canary::{Canary, PingPong, ProgressThreshold};
 pub use canary_step::CanaryStep;
 pub use rollout::{Rollout, Strategy, WorkloadRef, WorkloadScaleDown};
 pub use sizes::{AntiAffinity, IntOrPercent, PodMetadata};
-pub use status::{BlueGreenStatus, Counts, PauseCondition, RolloutStatus, RunStatus, WeightDestination};
+pub use status::{
+    BlueGreenStatus, Counts, DurationStatus, PauseCondition, RolloutStatus, RunStatus, WeightDestination,
+};

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::blue_green::{BlueGreen, read_blue_green};
 use super::canary::{Canary, read_canary};
+use super::sizes::read_count;
+use super::template::check_template;
 use crate::{Fields, Problem};
 
 /// How a Rollout replaces its pods.
@@ -38,8 +40,8 @@ pub struct WorkloadRef {
     pub kind: String,
     /// `name`.
     pub name: String,
-    /// `scaleDown`.
-    pub scale_down: WorkloadScaleDown,
+    /// `scaleDown`; nothing written means never.
+    pub scale_down: Option<WorkloadScaleDown>,
 }
 
 /// The typed fields of a Rollout's spec.
@@ -75,26 +77,23 @@ impl Rollout {
     /// Reads a Rollout; problems name their fields and make the spec invalid.
     pub fn parse(object: &Object) -> (Self, Vec<Problem>) {
         let mut fields = Fields::of(object);
-        for name in ["spec.restartAt", "spec.workloadRef"] {
-            if fields.value(name).is_some() {
-                fields.problem(name, "is not served yet");
-            }
-        }
+        let replicas = read_count(&mut fields, "spec", spec_of(object), "replicas");
         let selector = fields.value("spec.selector").cloned().unwrap_or(Value::Null);
         let template = fields.value("spec.template").cloned().unwrap_or(Value::Null);
         let workload = workload(&mut fields, &template);
         if workload.is_none() {
-            check_selector(&mut fields, &selector, &template);
+            check_template(&mut fields, &selector, &template);
         }
-        let revision_history_limit = fields.count("spec.revisionHistoryLimit").unwrap_or(10);
-        let min_ready_seconds = fields.count("spec.minReadySeconds").unwrap_or(0);
-        let deadline = fields.count("spec.progressDeadlineSeconds").unwrap_or(600);
+        let mut count = |key: &str| read_count(&mut fields, "spec", spec_of(object), key);
+        let min_ready_seconds = count("minReadySeconds").unwrap_or(0);
+        let revision_history_limit = count("revisionHistoryLimit").unwrap_or(10);
+        let deadline = count("progressDeadlineSeconds").unwrap_or(600);
         if deadline <= min_ready_seconds {
             let message = format!("Invalid value: {deadline}: must be greater than minReadySeconds");
             fields.problem("spec.progressDeadlineSeconds", message);
         }
         let rollout = Self {
-            replicas: fields.count("spec.replicas").unwrap_or(1),
+            replicas: replicas.unwrap_or(1),
             selector,
             template,
             workload,
@@ -115,6 +114,17 @@ impl Rollout {
         matches!(&self.strategy, Strategy::Canary(canary) if canary.routing.is_some())
     }
 
+    /// What Argo says of a reference to a workload that leads nowhere.
+    pub fn missing_workload(&self, namespace: &str) -> Option<Problem> {
+        let reference = self.workload.as_ref()?;
+        let resource = match reference.kind.as_str() {
+            "Deployment" => "deployments.apps",
+            "ReplicaSet" => "replicasets.apps",
+            _ => "podtemplates",
+        };
+        Some(Problem::new("", format!("{resource} \"{namespace}/{}\" not found", reference.name)))
+    }
+
     /// Takes selector and template from the workload that the Rollout refers to, and says what is wrong with them.
     pub fn resolve(&mut self, workload: &Object) -> Vec<Problem> {
         let at_root = workload.kind() == "PodTemplate";
@@ -124,9 +134,13 @@ impl Rollout {
             self.selector = workload.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
         }
         let mut fields = Fields::of(workload);
-        check_selector(&mut fields, &self.selector, &self.template);
+        check_template(&mut fields, &self.selector, &self.template);
         fields.into_problems()
     }
+}
+
+fn spec_of(object: &Object) -> &Value {
+    object.pointer("/spec").unwrap_or(&Value::Null)
 }
 
 /// Reads `workloadRef`; beside it a template of its own is refused, in Argo's words.
@@ -142,47 +156,17 @@ fn workload(fields: &mut Fields<'_>, template: &Value) -> Option<WorkloadRef> {
         kind: fields.text("spec.workloadRef.kind").unwrap_or_default(),
         name: fields.text("spec.workloadRef.name").unwrap_or_default(),
         scale_down: match fields.text("spec.workloadRef.scaleDown").as_deref() {
-            Some("onsuccess") => WorkloadScaleDown::OnSuccess,
-            Some("progressively") => WorkloadScaleDown::Progressively,
-            _ => WorkloadScaleDown::Never,
+            Some("never") => Some(WorkloadScaleDown::Never),
+            Some("onsuccess") => Some(WorkloadScaleDown::OnSuccess),
+            Some("progressively") => Some(WorkloadScaleDown::Progressively),
+            _ => None,
         },
     };
     let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
     if !matches!((group, reference.kind.as_str()), ("apps", "Deployment" | "ReplicaSet") | ("", "PodTemplate")) {
-        let message = format!(
-            "Invalid value: {:?}: workload of type {}/{} is not supported",
-            reference.kind, reference.api_version, reference.kind
-        );
-        fields.problem("spec.workloadRef", message);
+        fields.problem("", format!("workload of type {group}/{} is not supported", reference.kind));
     }
     Some(reference)
-}
-
-fn check_selector(fields: &mut Fields<'_>, selector: &Value, template: &Value) {
-    if selector.is_null() {
-        fields.problem("spec.selector", "Required value: Rollout has missing field '.spec.selector'");
-        return;
-    }
-    match object_model::LabelSelector::parse(selector) {
-        Ok(parsed) if parsed.is_empty() => {
-            fields.problem("spec.selector", "Invalid value: {}: empty selector is invalid for deployment")
-        }
-        Ok(parsed) => {
-            let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
-            let labels =
-                labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
-            if !parsed.matches(&labels) {
-                fields.problem(
-                    "spec.template.metadata.labels",
-                    "Invalid value: `selector` does not match template `labels`",
-                );
-            }
-        }
-        Err(error) => fields.problem("spec.selector", format!("Invalid value: {error}")),
-    }
-    if template.pointer("/spec/containers").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-        fields.problem("spec.template.spec.containers", "Required value");
-    }
 }
 
 fn strategy(fields: &mut Fields<'_>, history_limit: u32) -> Strategy {
@@ -193,7 +177,7 @@ fn strategy(fields: &mut Fields<'_>, history_limit: u32) -> Strategy {
         (None, Some(value)) => Strategy::BlueGreen(Box::new(read_blue_green(fields, value, history_limit))),
         (Some(_), Some(_)) => {
             fields.problem(
-                "spec.strategy",
+                "spec.strategy.strategy",
                 "Invalid value: \"blueGreen: true canary: true\": Multiple Strategies can not be listed",
             );
             Strategy::Unusable
@@ -254,7 +238,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "spec.strategy.canary.trafficRouting.maxTrafficWeight: is not served yet but as 100",
+                "spec.strategy.trafficRouting.maxTrafficWeight: Invalid value: 1000: Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins",
                 "spec.strategy.steps[0].setWeight: Invalid value: 120: SetWeight needs to be between 0 and 100",
                 "spec.strategy.steps[1]: the step `experiment` is not served yet; setWeight, pause, setCanaryScale, analysis, setHeaderRoute and setMirrorRoute are",
             ]

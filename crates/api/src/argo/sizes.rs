@@ -71,6 +71,17 @@ impl PodMetadata {
         Self { labels: map("labels"), annotations: map("annotations") }
     }
 
+    /// The metadata as Argo writes it into an annotation.
+    pub fn to_json(&self) -> Value {
+        let mut json = serde_json::Map::new();
+        for (key, map) in [("annotations", &self.annotations), ("labels", &self.labels)] {
+            if !map.is_empty() {
+                json.insert(key.to_owned(), serde_json::json!(map));
+            }
+        }
+        Value::Object(json)
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.annotations.is_empty()
@@ -112,15 +123,6 @@ pub(crate) fn read_anti_affinity(fields: &mut Fields<'_>, at: &str, strategy: &V
             );
             fields.problem(&at, format!("Invalid value: {seen:?}: AntiAffinity must have exactly one strategy listed"));
             None
-        }
-    }
-}
-
-/// Says by name which fields of a strategy are not served yet.
-pub(crate) fn refuse(fields: &mut Fields<'_>, at: &str, strategy: &Value, names: &[&str]) {
-    for name in names {
-        if strategy.get(*name).is_some_and(|value| !value.is_null()) {
-            fields.problem(&format!("{at}.{name}"), "is not served yet");
         }
     }
 }

@@ -74,6 +74,37 @@ pub struct RolloutStatus {
     pub observed_generation: String,
     /// The pods that were counted last.
     pub counts: Counts,
+    /// `duration`.
+    pub duration: Option<DurationStatus>,
+}
+
+/// `status.duration`: how long an update takes, and how long of that it waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationStatus {
+    /// `rolloutStartedAt`.
+    pub started_at: Timestamp,
+    /// `manualPauseStartedAt`.
+    pub manual_pause_started_at: Option<Timestamp>,
+    /// `totalManualPauseDurationSeconds`.
+    pub total_manual_pause_s: Option<i64>,
+    /// `finishedAt`.
+    pub finished_at: Option<Timestamp>,
+    /// `completionStatus`: known as soon as the outcome is, which may be before the end.
+    pub completion_status: Option<String>,
+}
+
+impl DurationStatus {
+    fn parse(rollout: &Object) -> Option<Self> {
+        let at = |key: &str| format!("/status/duration/{key}");
+        let time = |key: &str| rollout.str_at(&at(key)).and_then(parse_time);
+        Some(Self {
+            started_at: time("rolloutStartedAt")?,
+            manual_pause_started_at: time("manualPauseStartedAt"),
+            total_manual_pause_s: rollout.int_at(&at("totalManualPauseDurationSeconds")),
+            finished_at: time("finishedAt"),
+            completion_status: rollout.str_at(&at("completionStatus")).map(str::to_owned),
+        })
+    }
 }
 
 /// The pods that the status counted.
@@ -148,6 +179,7 @@ impl RolloutStatus {
                 ready: number("/status/readyReplicas").unwrap_or(0),
                 available: number("/status/availableReplicas").unwrap_or(0),
             },
+            duration: DurationStatus::parse(rollout),
             background_run: run("/status/canary/currentBackgroundAnalysisRunStatus"),
             step_run: run("/status/canary/currentStepAnalysisRunStatus"),
         }

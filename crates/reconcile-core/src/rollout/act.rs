@@ -6,6 +6,7 @@ use diff_engine::{Claims, FieldPointer};
 use object_model::{PodHash, Weight, format_time};
 use serde_json::{Value, json};
 
+use super::metadata;
 use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::{self, Observed};
@@ -27,6 +28,7 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     let mut template = snapshot.spec.template.clone();
     let mut selector = snapshot.spec.selector.clone();
     anti_affinity(snapshot, &mut template);
+    let role = metadata::of_a_new_version(snapshot, &mut template);
     set(&mut template, &["metadata", "labels", names::POD_TEMPLATE_HASH], hash.into());
     set(&mut selector, &["matchLabels", names::POD_TEMPLATE_HASH], hash.into());
     let revision = snapshot.last_revision() + 1;
@@ -51,7 +53,10 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
             "template": template,
         },
     });
-    let Ok(object) = object_model::Object::parse(object) else { return };
+    let Ok(mut object) = object_model::Object::parse(object) else { return };
+    if let Some(role) = role {
+        object.set_annotation(names::EPHEMERAL_METADATA, &role);
+    }
     plan.stage(vec![Act::new(Action::Create { kind: kinds::replica_set(), object: Box::new(object) })]);
     if snapshot.status.current.is_none() && snapshot.sets.is_empty() {
         let name = format!("{}/{}", snapshot.namespace(), snapshot.rollout.name());
@@ -108,7 +113,8 @@ pub(super) fn owner_reference(snapshot: &Snapshot) -> Value {
     })
 }
 
-fn set(value: &mut Value, path: &[&str], to: Value) {
+/// Sets what is at `path`, whatever was on the way there.
+pub(super) fn set(value: &mut Value, path: &[&str], to: Value) {
     let Some((last, parents)) = path.split_last() else { return };
     let mut at = value;
     for key in parents {
@@ -251,7 +257,9 @@ fn deadlines(snapshot: &Snapshot, scaling: &[Scaling]) -> Vec<Act> {
     let mut acts = Vec::new();
     for change in scaling.iter().filter(|change| change.from > 0 && change.to == change.from) {
         let Some(set) = snapshot.sets.iter().find(|set| set.name() == change.set) else { continue };
-        let serves = stable_selects(snapshot, &set.hash) || canary_selects(snapshot, &set.hash);
+        // Of two Services that take turns the idle one goes on selecting the last version until the next one comes.
+        let takes_turns = canary.ping_pong.is_some();
+        let serves = stable_selects(snapshot, &set.hash) || (!takes_turns && canary_selects(snapshot, &set.hash));
         if !is_unused(snapshot, set) || set.deadline.is_some() || serves || !snapshot.spec.is_routed() {
             continue;
         }
@@ -288,9 +296,9 @@ pub(super) fn canary_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
 
 /// Whether every Service that the Rollout names selects this version.
 pub(super) fn services_select(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    let Some(canary) = snapshot.canary() else { return true };
-    (canary.canary_service.is_none() || canary_selects(snapshot, hash))
-        && (canary.stable_service.is_none() || stable_selects(snapshot, hash))
+    let names = &snapshot.service_names;
+    (names.canary.is_none() || canary_selects(snapshot, hash))
+        && (names.stable.is_none() || stable_selects(snapshot, hash))
 }
 
 fn selects(service: Option<&object_model::Object>, hash: &PodHash) -> bool {
@@ -310,6 +318,11 @@ pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observ
     let wants_stable_pods = stable.hash == new.hash && progress.stable.is_some() && snapshot.stable_service.is_some();
     if !(wants_stable_pods && stable.available < snapshot.spec.replicas && has_selector(snapshot)) {
         switch(snapshot, snapshot.stable_service.as_deref(), stable, plan);
+    }
+    let takes_turns = snapshot.canary().is_some_and(|canary| canary.ping_pong.is_some());
+    if takes_turns && (progress.abort || progress.is_fully_promoted(snapshot)) && has_canary_selector(snapshot) {
+        // Its turn comes with the next version.
+        return;
     }
     let canary = if progress.abort { stable } else { new };
     let idle = observed.highest() == Weight::ZERO;

@@ -17,6 +17,7 @@ use super::act::{self, Scaling};
 use super::old_sets;
 use super::progress::{INCONCLUSIVE, Progress};
 use super::replica_set::ReplicaSetView;
+use super::replicas::{self, PreviewState};
 use super::runs::{self, Promotion};
 use super::snapshot::Snapshot;
 use crate::time::after;
@@ -96,13 +97,18 @@ fn new_size(snapshot: &Snapshot, strategy: &BlueGreen, progress: &Progress, new:
         let serves = active_hash(snapshot).as_ref() == Some(&new.hash);
         return if is_over && !serves { 0 } else { new.desired };
     }
-    let is_previewed = progress.stable_set(snapshot).is_some()
-        && active_hash(snapshot).is_some_and(|active| active != new.hash)
-        && !progress.is_fully_promoted(snapshot);
-    match strategy.preview_replicas {
-        Some(count) if is_previewed && !progress.check_point && !is_fast(snapshot, progress, new) => count,
-        _ => all,
-    }
+    let active = active_hash(snapshot).filter(|active| *active != new.hash);
+    let is_previewed = progress.stable_set(snapshot).is_some() && !is_fast(snapshot, progress, new);
+    replicas::preview_count(&PreviewState {
+        replicas: all,
+        preview: strategy.preview_replicas,
+        other_is_active: is_previewed && active.is_some(),
+        promote_full: progress.promote_full,
+        is_known: true,
+        // A pause holds back the promotion, not the pods of one that a person let go on.
+        is_paused: false,
+        check_point: progress.check_point,
+    })
 }
 
 /// Whether nobody needs to be asked: it serves already, it is the stable one, it comes back in time, or a person said so.
@@ -225,10 +231,7 @@ fn finish(snapshot: &Snapshot, strategy: &BlueGreen, progress: &mut Progress, ne
 }
 
 fn promote(snapshot: &Snapshot, progress: &mut Progress, new: &ReplicaSetView, why: &str, plan: &mut Plan) {
-    progress.stable = Some(new.hash.clone());
-    progress.clear_pause();
-    progress.promote_full = false;
-    progress.check_point = false;
+    progress.promote(snapshot);
     let text = format!("Rollout completed update to revision {} ({}): {why}", new.revision, new.hash);
     act::note(snapshot, plan, EventType::Normal, "RolloutCompleted", &text, &format!("completed/{}", new.revision));
 }

@@ -16,8 +16,13 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
         for act in acts {
             let broken = match &act.action {
                 Action::Patch { target, patch, .. } if target.kind.kind == "ReplicaSet" => {
-                    scale(snapshot, &target.name, patch)
+                    scale(snapshot, &target.name, patch).or_else(|| template(snapshot, &target.name, patch))
                 }
+                Action::Patch { target, patch, .. } if target.kind.kind == "Pod" => pod(snapshot, &target.name, patch),
+                Action::Patch { target, patch, .. } if target.kind.kind == "Deployment" => {
+                    workload(snapshot, &target.name, patch)
+                }
+                Action::Evict { target, precondition } => eviction(snapshot, target, precondition),
                 Action::Patch { target, patch, .. } if target.kind.kind == "Service" => {
                     selector(snapshot, &target.name, patch)
                 }
@@ -30,6 +35,8 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
             }
         }
     }
+    violations.extend(evictions(snapshot, plan));
+    violations.extend(roles(snapshot, plan));
     violations
 }
 
@@ -207,4 +214,120 @@ fn promotion(snapshot: &Snapshot, name: &str, to: &str) -> Option<(&'static str,
         return Some(("promotion-needs-its-analysis", message));
     }
     None
+}
+
+/// Whether a patch of metadata would take a pod out of the hands of its ReplicaSet or away from its Services.
+fn moves_pods(snapshot: &Snapshot, set: &ReplicaSetView, metadata: &Value) -> bool {
+    let labels = metadata.get("labels").and_then(Value::as_object);
+    let own = set.object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let of_rollout = snapshot.spec.selector.pointer("/matchLabels").and_then(Value::as_object);
+    let is_used = |key: &String| {
+        key == names::POD_TEMPLATE_HASH
+            || [own, of_rollout].into_iter().flatten().any(|labels| labels.contains_key(key))
+    };
+    labels.into_iter().flatten().any(|(key, _)| is_used(key))
+}
+
+/// A template that has pods changes nothing but labels and annotations, and none by which the pods are known.
+fn template(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str, String)> {
+    const RULE: &str = "templates-keep-their-pods";
+    let changed = patch.pointer("/spec/template")?.as_object()?;
+    let set = snapshot.sets.iter().find(|set| set.name() == name)?;
+    if changed.keys().any(|key| key != "metadata") {
+        return Some((RULE, format!("ReplicaSet {name} would get other pods under its hash")));
+    }
+    let moves = changed.get("metadata").is_some_and(|metadata| moves_pods(snapshot, set, metadata));
+    moves.then(|| (RULE, format!("the template of ReplicaSet {name} would not match its selector")))
+}
+
+/// A running pod of this Rollout gets labels and annotations, and none by which it is known.
+fn pod(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str, String)> {
+    const RULE: &str = "pods-keep-their-place";
+    let is_it = |set: &&ReplicaSetView| {
+        snapshot.pods.get(set.name()).into_iter().flatten().any(|pod| pod.object.name() == name)
+    };
+    let Some(set) = snapshot.sets.iter().find(is_it) else {
+        return Some((RULE, format!("pod {name} does not belong to this Rollout")));
+    };
+    let is_metadata = patch.as_object().is_some_and(|map| map.keys().all(|key| key == "metadata"));
+    let moves = patch.get("metadata").is_some_and(|metadata| moves_pods(snapshot, set, metadata));
+    (!is_metadata || moves).then(|| (RULE, format!("pod {name} would be changed in more than its metadata")))
+}
+
+/// The Deployment that the Rollout takes the place of keeps what the Rollout has not got ready yet.
+fn workload(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str, String)> {
+    const RULE: &str = "the-workload-keeps-what-is-missing";
+    let reference = snapshot.spec.workload.as_ref().filter(|workload| workload.name == name);
+    let live = snapshot.workload.as_deref().filter(|workload| workload.kind() == "Deployment");
+    let (Some(reference), Some(live)) = (reference, live) else {
+        return Some((RULE, format!("Deployment {name} is not the one that the Rollout refers to")));
+    };
+    if matches!(reference.scale_down, None | Some(api::argo::WorkloadScaleDown::Never)) {
+        return Some((RULE, format!("Deployment {name} is to keep its pods")));
+    }
+    let to = patch.pointer("/spec/replicas").and_then(Value::as_u64)?;
+    let now = live.int_at("/spec/replicas").and_then(|count| u64::try_from(count).ok()).unwrap_or(1);
+    let ready: u64 = snapshot.sets.iter().map(|set| u64::from(set.ready)).sum();
+    let is_short = to < now && to + ready < u64::from(snapshot.spec.replicas);
+    is_short.then(|| (RULE, format!("Deployment {name} would have {to} pods beside {ready} ready ones of the Rollout")))
+}
+
+/// What is evicted is a pod of this Rollout that the restart is about, in the life that was seen.
+fn eviction(snapshot: &Snapshot, target: &ObjectRef, precondition: &Precondition) -> Option<(&'static str, String)> {
+    const RULE: &str = "only-old-pods-are-restarted";
+    let at = snapshot.spec.restart_at.filter(|at| *at <= snapshot.now && snapshot.status.restarted_at != Some(*at));
+    let pod = snapshot.pods.values().flatten().find(|pod| pod.object.name() == target.name);
+    let (Some(at), Some(pod)) = (at, pod) else {
+        return Some((RULE, format!("nobody asked for a restart of {target}")));
+    };
+    let is_same = precondition.uid.is_some() && precondition.uid == pod.object.uid();
+    let is_old = pod.object.creation_time().is_some_and(|created| created < at) && !pod.object.is_deleting();
+    (!is_same || !is_old).then(|| (RULE, format!("{target} is not one of the pods made before the restart")))
+}
+
+/// A restart leaves as many pods available as the strategy demands, but for one.
+fn evictions(snapshot: &Snapshot, plan: &Plan) -> Option<Violation> {
+    let gone: Vec<(usize, &str)> = plan
+        .stages
+        .iter()
+        .enumerate()
+        .flat_map(|(stage, acts)| {
+            acts.iter().filter_map(move |act| match &act.action {
+                Action::Evict { target, .. } => Some((stage, target.name.as_str())),
+                _ => None,
+            })
+        })
+        .collect();
+    let (stage, _) = *gone.first()?;
+    let replicas = snapshot.spec.replicas;
+    let allowed = match (snapshot.canary(), snapshot.blue_green()) {
+        (Some(canary), _) => canary.max_unavailable.floor_of(replicas),
+        (_, Some(strategy)) => strategy.max_unavailable.floor_of(replicas),
+        _ => 0,
+    };
+    let least =
+        replicas.max(snapshot.sets.iter().map(|set| set.desired).sum()).saturating_sub(allowed.min(replicas).max(1));
+    let left = snapshot.pods.values().flatten().filter(|pod| {
+        !gone.iter().any(|(_, name)| *name == pod.object.name())
+            && pod.is_available(snapshot.spec.min_ready_seconds, snapshot.now)
+    });
+    let left = left.count();
+    if left >= usize::try_from(least).unwrap_or(usize::MAX) {
+        return None;
+    }
+    let message = format!("{} evictions would leave {left} of {least} pods available", gone.len());
+    Some(Violation { rule: "a-restart-spares-availability", message, stage: Some(stage) })
+}
+
+/// Two Services that take turns change their roles with a promotion and at no other time.
+fn roles(snapshot: &Snapshot, plan: &Plan) -> Option<Violation> {
+    let patch = &plan.status.as_ref()?.patch;
+    let role = patch.pointer("/status/canary/stablePingPong")?.as_str()?;
+    let is_promoted = patch.pointer("/status/stableRS").is_some_and(Value::is_string);
+    let leaves = snapshot.canary().is_none_or(|canary| canary.ping_pong.is_none());
+    if is_promoted || leaves {
+        return None;
+    }
+    let message = format!("stable would move to the Service {role} without a new version");
+    Some(Violation { rule: "roles-change-with-a-promotion", message, stage: None })
 }

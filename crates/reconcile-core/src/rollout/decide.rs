@@ -16,16 +16,19 @@ use object_model::Weight;
 
 use super::act::{self, Scaling};
 use super::blue_green;
+use super::metadata;
 use super::model::{self, StepKind};
 use super::old_sets;
 use super::phase;
 use super::progress::{INCONCLUSIVE, Progress};
 use super::replica_set::ReplicaSetView;
-use super::replicas;
+use super::replicas::{self, RatioSet, RatioStable, RatioState};
+use super::restart;
 use super::route::{self, Observed};
 use super::runs;
 use super::snapshot::Snapshot;
 use super::status;
+use super::workload;
 use crate::time::after;
 use crate::{EventType, Plan};
 
@@ -59,6 +62,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         judge_deadline(snapshot, &mut progress, &mut plan);
         blue_green::advance(snapshot, strategy, &mut progress, new, &mut plan);
         runs::tidy(snapshot, &mut progress, &mut plan);
+        settle(snapshot, &mut progress, &mut plan);
         status::write(snapshot, &progress, &Observed::Weight(Weight::ZERO), &mut plan);
         return plan;
     }
@@ -85,8 +89,21 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
     }
     runs::tidy(snapshot, &mut progress, &mut plan);
+    settle(snapshot, &mut progress, &mut plan);
     status::write(snapshot, &progress, &observed, &mut plan);
     plan
+}
+
+/// What is done beside the steps: nothing of it goes before what an update needs now, but for metadata, which hinders
+/// nothing.
+fn settle(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    if plan.acts().next().is_none() {
+        restart::advance(snapshot, progress, plan);
+    }
+    if plan.acts().next().is_none() {
+        workload::scale(snapshot, progress, plan);
+    }
+    metadata::apply(snapshot, progress, plan);
 }
 
 /// What the present row of the table asks for.
@@ -126,21 +143,17 @@ impl Goal {
         };
         if !snapshot.spec.is_routed() {
             let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
-            let (stable, new) = replicas::ratio_goal(all, weight, surge);
-            return Self { weight, new, stable, keeps_canary: true };
+            let goal = replicas::ratio_goal(all, weight, surge);
+            return Self { weight, new: goal.canary, stable: goal.stable, keeps_canary: true };
         }
-        let scale = model::scale_at(&snapshot.steps, progress.step_index);
-        let floor = snapshot.canary().and_then(|canary| canary.min_pods);
-        let fixed = matches!(scale, Some(model::Scale::Replicas(_)));
-        let new = replicas::routed_canary(all, weight, scale);
-        let new = if fixed { new } else { replicas::with_floor(new, floor, all) };
-        if dynamic.is_none() {
-            return Self { weight, new, ..rest };
-        }
-        // What stable still serves it keeps; it shrinks after the traffic has left.
-        let left = weight.min(observed.highest()).complement(Weight::FULL.get());
-        let stable = replicas::with_floor(replicas::routed_canary(all, left, None), floor, all);
-        Self { weight, new, stable, keeps_canary: true }
+        let counts = replicas::routed_counts(&replicas::RoutedState {
+            replicas: all,
+            weight,
+            scale: model::scale_at(&snapshot.steps, progress.step_index),
+            floor: snapshot.canary().and_then(|canary| canary.min_pods),
+            dynamic_stable: dynamic.map(|_| observed.highest().complement(Weight::FULL.get())),
+        });
+        Self { weight, new: counts.canary, stable: counts.stable, keeps_canary: true }
     }
 }
 
@@ -342,22 +355,31 @@ fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &Re
         .iter()
         .filter(|set| set.hash != new.hash && stable.is_none_or(|stable| stable.hash != set.hash))
         .collect();
-    let at = replicas::RatioState {
-        stable_spec: stable.map_or(0, |set| set.desired),
-        stable_available: stable.map_or(0, |set| set.available.min(set.desired)),
-        canary_spec: new.desired,
-        canary_available: new.available.min(new.desired),
-        older_spec: older.iter().map(|set| set.desired).sum(),
-        older_available: older.iter().map(|set| set.available.min(set.desired)).sum(),
+    let ratio = |set: &ReplicaSetView| RatioSet { spec: set.desired, available: set.available };
+    let usable = |set: &ReplicaSetView| set.available.min(set.desired);
+    let older_sets = RatioSet {
+        spec: older.iter().map(|set| set.desired).sum(),
+        available: older.iter().map(|set| usable(set)).sum(),
     };
-    let goal = if stable.is_some() { (goal.stable, goal.new) } else { (0, goal.new) };
-    let (surge, unavailable) = (canary.max_surge.ceil_of(all), canary.max_unavailable.floor_of(all));
-    // Rounding both to nothing would never move a pod.
-    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
-    let (to_stable, to_new, mut to_older) = replicas::ratio_next(goal, all, surge, unavailable, at);
-    let mut scaling = vec![Scaling { set: new.name().to_owned(), from: new.desired, to: to_new }];
+    let (surge, unavailable) = replicas::surge_and_unavailable(canary.max_surge, canary.max_unavailable, all);
+    let next = replicas::ratio_next(&RatioState {
+        replicas: all,
+        weight: goal.weight,
+        surge,
+        unavailable,
+        canary: ratio(new),
+        stable: match stable {
+            Some(stable) => RatioStable::Other(ratio(stable)),
+            None if progress.is_fully_promoted(snapshot) => RatioStable::Same,
+            None => RatioStable::Absent,
+        },
+        older: older_sets.spec,
+    });
+    let available = snapshot.sets.iter().map(usable).sum();
+    let mut to_older = replicas::older_next(all, unavailable, available, older_sets);
+    let mut scaling = vec![Scaling { set: new.name().to_owned(), from: new.desired, to: next.canary }];
     if let Some(stable) = stable {
-        scaling.push(Scaling { set: stable.name().to_owned(), from: stable.desired, to: to_stable });
+        scaling.push(Scaling { set: stable.name().to_owned(), from: stable.desired, to: next.stable });
     }
     for set in older {
         let to = set.desired.min(to_older);
@@ -415,10 +437,8 @@ fn advance(
 }
 
 fn promote(snapshot: &Snapshot, progress: &mut Progress, new: &ReplicaSetView, why: &str, plan: &mut Plan) {
-    progress.stable = Some(new.hash.clone());
+    progress.promote(snapshot);
     progress.step_index = snapshot.user_steps();
-    progress.clear_pause();
-    progress.promote_full = false;
     let text = format!("Rollout completed update to revision {} ({}): {why}", new.revision, new.hash);
     act::note(snapshot, plan, EventType::Normal, "RolloutCompleted", &text, &format!("completed/{}", new.revision));
 }

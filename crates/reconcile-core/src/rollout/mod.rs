@@ -5,30 +5,42 @@ mod blue_green;
 mod check;
 mod conditions;
 mod decide;
+mod duration;
 mod go_json;
 mod managed_routes;
+mod metadata;
 mod model;
 mod old_sets;
 mod phase;
+mod ping_pong;
 mod pod_hash;
+mod pods;
 mod progress;
 mod quantity;
+mod references;
 mod replica_set;
 mod replicas;
+mod restart;
 mod route;
 mod routing;
 mod runs;
 mod snapshot;
 mod status;
+mod workload;
 
 use std::sync::Arc;
 
 use object_model::Object;
 
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
+pub use ping_pong::ServiceNames;
 pub use pod_hash::pod_hash;
+pub use pods::PodView;
 pub use replica_set::ReplicaSetView;
-pub use replicas::{RatioState, ratio_goal, ratio_next, routed_canary};
+pub use replicas::{
+    PreviewState, RatioSet, RatioStable, RatioState, ReplicaCounts, RoutedState, preview_count, ratio_goal, ratio_next,
+    routed_counts, surge_and_unavailable,
+};
 pub use routing::Routing;
 pub use snapshot::{RunView, Snapshot};
 
@@ -75,6 +87,10 @@ impl Domain for RolloutDomain {
         ];
         watched.extend(kinds::traffic());
         watched
+    }
+
+    fn reads(&self) -> Vec<Kind> {
+        vec![kinds::pod(), kinds::deployment(), kinds::pod_template()]
     }
 
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {

@@ -3,6 +3,7 @@
 use object_model::{Timestamp, format_time};
 
 use super::model::StepKind;
+use super::ping_pong;
 use super::replica_set::ReplicaSetView;
 use super::snapshot::Snapshot;
 use api::argo::{PauseCondition, RunStatus};
@@ -30,6 +31,8 @@ pub(super) struct Progress {
     /// Whether the preview was seen at its own size and may grow to the full one.
     pub(super) check_point: bool,
     pub(super) restarted_at: Option<Timestamp>,
+    /// Which of two Services that take turns leads to stable.
+    pub(super) stable_ping_pong: Option<String>,
     /// Whether this decision began a new revision.
     pub(super) restarted: bool,
 }
@@ -54,6 +57,7 @@ impl Progress {
             post_run: status.blue_green.post_run.clone(),
             check_point: status.blue_green.check_point,
             restarted_at: status.restarted_at,
+            stable_ping_pong: status.stable_ping_pong.clone(),
             restarted: false,
         };
         progress.forget_what_a_person_overruled();
@@ -144,6 +148,17 @@ impl Progress {
     /// Whether the user's steps are behind it.
     pub(super) fn is_past_steps(&self, snapshot: &Snapshot) -> bool {
         self.step_index >= snapshot.user_steps()
+    }
+
+    /// The present template becomes the stable one.
+    pub(super) fn promote(&mut self, snapshot: &Snapshot) {
+        if snapshot.canary().is_some_and(|canary| canary.ping_pong.is_some()) && !self.is_fully_promoted(snapshot) {
+            self.stable_ping_pong = Some(ping_pong::after_promotion(&snapshot.status).to_owned());
+        }
+        self.stable = Some(snapshot.hash.clone());
+        self.clear_pause();
+        self.promote_full = false;
+        self.check_point = false;
     }
 
     pub(super) fn clear_pause(&mut self) {

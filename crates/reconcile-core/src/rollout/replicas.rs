@@ -1,22 +1,62 @@
-//! Replica arithmetic: how many pods a weight needs.
+//! How many pods each version should have: pure arithmetic, Argo's to the last pod (`fixtures/argo` holds its answers).
 
+use api::argo::IntOrPercent;
 use object_model::Weight;
 
 use super::model::Scale;
 
-/// Pods of a canary whose traffic a provider splits: the share rounded up, so that a weight above zero has a pod.
-pub fn routed_canary(replicas: u32, weight: Weight, scale: Option<Scale>) -> u32 {
-    let share =
-        |percent: u32| u32::try_from((u64::from(replicas) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX);
-    match scale {
-        Some(Scale::Replicas(count)) => count,
-        Some(Scale::Percent(percent)) => share(percent),
-        None => share(weight.get()),
+/// Pods of the two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplicaCounts {
+    /// Of the canary.
+    pub canary: u32,
+    /// Of stable.
+    pub stable: u32,
+}
+
+/// What decides the sizes of a canary whose traffic a provider splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoutedState {
+    /// Pods of the Rollout.
+    pub replicas: u32,
+    /// The share of traffic that the canary should have.
+    pub weight: Weight,
+    /// The canary's size apart from its weight.
+    pub scale: Option<Scale>,
+    /// The least pods of a version that has any.
+    pub floor: Option<u32>,
+    /// The share that stable really has now, when it gives up the pods that its traffic does not need.
+    pub dynamic_stable: Option<Weight>,
+}
+
+/// Pods of both versions when a provider splits the traffic.
+pub fn routed_counts(state: &RoutedState) -> ReplicaCounts {
+    let RoutedState { replicas, floor, .. } = *state;
+    // A fixed count of pods leaves stable whole: as if no traffic were wanted for the canary.
+    let (fixed, percent) = match state.scale {
+        Some(Scale::Replicas(count)) => (Some(count), 0),
+        Some(Scale::Percent(percent)) => (None, percent),
+        None => (None, state.weight.get()),
+    };
+    let share = |percent: u32| with_floor(percent_of(replicas, percent), floor, replicas);
+    let Some(actual) = state.dynamic_stable else {
+        return ReplicaCounts { canary: fixed.unwrap_or_else(|| share(percent)), stable: replicas };
+    };
+    // What stable still serves it keeps; it shrinks after the traffic has left.
+    let wanted = Weight::FULL.get().saturating_sub(percent);
+    ReplicaCounts {
+        canary: fixed.map_or_else(|| share(percent), |count| with_floor(count, floor, replicas)),
+        stable: share(wanted.max(actual.get())),
     }
 }
 
+/// The share of the replicas rounded up, so that a weight above zero has a pod.
+fn percent_of(replicas: u32, percent: u32) -> u32 {
+    u32::try_from((u64::from(replicas) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX)
+}
+
 /// The count with the floor that a strategy sets for versions that have pods at all.
-pub(super) fn with_floor(count: u32, floor: Option<u32>, replicas: u32) -> u32 {
+fn with_floor(count: u32, floor: Option<u32>, replicas: u32) -> u32 {
     match floor {
         Some(floor) if count > 0 => count.max(floor.min(replicas)),
         _ => count,
@@ -32,80 +72,230 @@ pub(super) fn least_weight(replicas: u32, stable_available: u32) -> Weight {
     Weight::new(100 - i64::try_from(share).unwrap_or(100)).unwrap_or(Weight::ZERO)
 }
 
+/// How many pods may be there above the replicas, and how many may be missing: never both none, or no pod would move.
+pub fn surge_and_unavailable(surge: IntOrPercent, unavailable: IntOrPercent, replicas: u32) -> (u32, u32) {
+    let surge = surge.ceil_of(replicas);
+    let unavailable = match unavailable.floor_of(replicas) {
+        0 if surge == 0 => 1,
+        count => count,
+    };
+    (surge, unavailable.min(replicas))
+}
+
+/// Pods of the new version of a blue-green Rollout before and after its promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreviewState {
+    /// Pods of the Rollout.
+    pub replicas: u32,
+    /// `previewReplicaCount`.
+    pub preview: Option<u32>,
+    /// Whether another version is active that exists.
+    pub other_is_active: bool,
+    /// Whether a person promoted it past everything.
+    pub promote_full: bool,
+    /// Whether the status knows the version already.
+    pub is_known: bool,
+    /// Whether it pauses.
+    pub is_paused: bool,
+    /// Whether its preview was seen at its own size.
+    pub check_point: bool,
+}
+
+/// The size of the new version of a blue-green Rollout.
+pub fn preview_count(state: &PreviewState) -> u32 {
+    match state.preview {
+        Some(preview) if state.other_is_active && !state.promote_full => {
+            let has_shown_itself = state.is_known && !state.is_paused && state.check_point;
+            if has_shown_itself { state.replicas } else { preview }
+        }
+        _ => state.replicas,
+    }
+}
+
 /// Pods of stable and canary when the ratio of pods is the split (no provider): the closest to `weight`, ties to the
 /// larger canary; a weight strictly between 0 and 100 leaves neither side empty when there are two pods to share.
-pub fn ratio_goal(replicas: u32, weight: Weight, surge: u32) -> (u32, u32) {
-    if replicas == 0 || weight == Weight::ZERO {
-        return (replicas, 0);
+pub fn ratio_goal(replicas: u32, weight: Weight, surge: u32) -> ReplicaCounts {
+    if replicas == 0 {
+        return ReplicaCounts { canary: 0, stable: 0 };
     }
-    if weight == Weight::FULL {
-        return (0, replicas);
+    let exact = u64::from(replicas) * u64::from(weight.get());
+    let ceil = u32::try_from(exact.div_ceil(100)).unwrap_or(u32::MAX);
+    let floor = u32::try_from(exact / 100).unwrap_or(u32::MAX);
+    let may_be_empty = weight == Weight::ZERO || weight == Weight::FULL || (replicas == 1 && surge == 0);
+    let mut options = Vec::with_capacity(4);
+    if ceil < replicas || may_be_empty {
+        options.push((ceil, replicas));
     }
-    let mut best: Option<(u64, u32, u32)> = None;
-    for total in replicas..=replicas.saturating_add(u32::from(surge > 0)) {
-        let exact = u64::from(total) * u64::from(weight.get());
-        for canary in [exact / 100, exact.div_ceil(100)] {
-            let canary = u32::try_from(canary).unwrap_or(total);
-            let canary = canary.clamp(1, if total > 1 { total - 1 } else { 1 });
-            let error = (u64::from(canary) * 100).abs_diff(exact) * 1_000 / u64::from(total);
-            let better = best.is_none_or(|(least, _, most)| error < least || (error == least && canary > most));
-            if better {
-                best = Some((error, total - canary, canary));
-            }
+    let takes_floor = |total: u32| !is_tied(total, weight) && (floor != 0 || may_be_empty);
+    if takes_floor(replicas) {
+        options.push((floor, replicas));
+    }
+    if surge > 0 {
+        let total = replicas.saturating_add(1);
+        options.push((ceil, total));
+        if takes_floor(total) {
+            options.push((floor, total));
         }
     }
-    best.map_or((replicas, 0), |(_, stable, canary)| (stable, canary))
+    // The first of equals counts, so the order of the options matters; floating point, so that rounding is Argo's too.
+    let mut best: Option<(f64, u32, u32)> = None;
+    for (canary, total) in options {
+        let share = f64::from(canary) * 100.0 / f64::from(total);
+        let error = (share - f64::from(weight.get())).abs();
+        if best.is_none_or(|(least, _, _)| error < least) {
+            best = Some((error, canary, total));
+        }
+    }
+    let (canary, total) = best.map_or((0, replicas), |(_, canary, total)| (canary, total));
+    ReplicaCounts { canary, stable: total.saturating_sub(canary) }
 }
 
-/// The next step towards a goal without a provider: grow within the surge, shrink only what availability can spare.
+/// Whether the two counts around the exact one are equally far from it.
+fn is_tied(total: u32, weight: Weight) -> bool {
+    let exact = f64::from(total) * (f64::from(weight.get()) / 100.0);
+    exact.fract().to_bits() == 0.5_f64.to_bits()
+}
+
+/// Pods of one ReplicaSet as a ratio sees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RatioSet {
+    /// Asked for.
+    pub spec: u32,
+    /// Available.
+    pub available: u32,
+}
+
+impl RatioSet {
+    /// Pods that may be counted on. Of a version that is drained those that are asked for count whether they are
+    /// available or not, or pods that never became available would keep theirs from going.
+    fn usable(self, is_drained: bool) -> i64 {
+        if is_drained || self.spec < self.available { i64::from(self.spec) } else { i64::from(self.available) }
+    }
+}
+
+/// The stable version beside a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RatioStable {
+    /// There is none yet.
+    Absent,
+    /// The canary is it.
+    Same,
+    /// Another ReplicaSet.
+    Other(RatioSet),
+}
+
+/// What decides the next step towards the ratio of a canary without a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RatioState {
-    /// Asked for, by the stable ReplicaSet.
-    pub stable_spec: u32,
-    /// Available pods of stable.
-    pub stable_available: u32,
-    /// Asked for, by the canary ReplicaSet.
-    pub canary_spec: u32,
-    /// Available pods of the canary.
-    pub canary_available: u32,
-    /// Asked for, by all older ReplicaSets.
-    pub older_spec: u32,
-    /// Available pods of older ReplicaSets.
-    pub older_available: u32,
+    /// Pods of the Rollout.
+    pub replicas: u32,
+    /// The share that the canary should have.
+    pub weight: Weight,
+    /// Pods that may be there above the replicas.
+    pub surge: u32,
+    /// Pods that may be missing.
+    pub unavailable: u32,
+    /// The canary.
+    pub canary: RatioSet,
+    /// The stable version.
+    pub stable: RatioStable,
+    /// Pods that all older versions ask for.
+    pub older: u32,
 }
 
-/// Returns the sizes of stable, canary and older ReplicaSets to ask for now (Argo: `CalculateReplicaCountsForBasicCanary`).
-pub fn ratio_next(goal: (u32, u32), replicas: u32, surge: u32, unavailable: u32, at: RatioState) -> (u32, u32, u32) {
-    let (stable_goal, canary_goal) = goal;
-    let most = replicas.saturating_add(surge).max(stable_goal.saturating_add(canary_goal));
-    let least = replicas.saturating_sub(unavailable);
-    let asked = at.stable_spec.saturating_add(at.canary_spec).saturating_add(at.older_spec);
-    let mut room = most.saturating_sub(asked);
-    // Stable comes first when growing: it is what an abort needs.
-    let stable_up = stable_goal.saturating_sub(at.stable_spec).min(room);
-    room -= stable_up;
-    let canary_up = canary_goal.saturating_sub(at.canary_spec).min(room);
-    let mut stable = at.stable_spec + stable_up;
-    let mut canary = at.canary_spec + canary_up;
-    let mut older = at.older_spec;
-    let available = at.stable_available.saturating_add(at.canary_available).saturating_add(at.older_available);
-    let mut spare = available.saturating_sub(least);
-    // Pods that are asked for but not available can go without costing availability.
-    let drop = |spec: u32, goal: u32, available: u32, spare: &mut u32| {
-        let surplus = spec.saturating_sub(goal);
-        let idle = spec.saturating_sub(available).min(surplus);
-        let costly = (surplus - idle).min(*spare);
-        *spare -= costly;
-        spec - idle - costly
+/// Returns the sizes to ask for now: growth within the surge, stable first because an abort needs it; then what
+/// availability can spare, older versions before either of the two.
+pub fn ratio_next(state: &RatioState) -> ReplicaCounts {
+    let canary = state.canary;
+    let other = match state.stable {
+        RatioStable::Other(set) => Some(set),
+        RatioStable::Absent | RatioStable::Same => None,
     };
-    older = drop(older, 0, at.older_available, &mut spare);
-    if stable > stable_goal {
-        stable = drop(stable, stable_goal, at.stable_available, &mut spare);
+    let goal = match other {
+        Some(_) => ratio_goal(state.replicas, state.weight, state.surge),
+        None => ReplicaCounts { canary: state.replicas, stable: 0 },
+    };
+    let (canary_goal, stable_goal) = (i64::from(goal.canary), i64::from(goal.stable));
+    let most = i64::from(state.replicas) + i64::from(state.surge);
+    let other_spec = other.map_or(0, |set| i64::from(set.spec));
+    let mut room = most - i64::from(state.older) - i64::from(canary.spec) - other_spec;
+    let mut next = Sizes { canary: i64::from(canary.spec), stable: other_spec };
+    if room > 0 && next.stable < stable_goal {
+        let grown = stable_goal.min(next.stable + room);
+        room -= grown - next.stable;
+        next.stable = grown;
     }
-    if canary > canary_goal {
-        canary = drop(canary, canary_goal, at.canary_available, &mut spare);
+    if room > 0 && next.canary < canary_goal {
+        next.canary = canary_goal.min(next.canary + room);
     }
-    (stable, canary, older)
+    if state.older > 0 {
+        return next.counts();
+    }
+    let least = i64::from(state.replicas) - i64::from(state.unavailable);
+    let grows = canary_goal >= i64::from(canary.spec);
+    let stable_set = match state.stable {
+        RatioStable::Absent => None,
+        RatioStable::Same => Some(canary),
+        RatioStable::Other(set) => Some(set),
+    };
+    let usable = canary.usable(!grows) + stable_set.map_or(0, |set| set.usable(grows));
+    let spare = usable - least;
+    if spare <= 0 {
+        return next.counts();
+    }
+    let limits = Limits { most, least };
+    if !grows {
+        let drained = canary_goal.max(i64::from(canary.spec) - spare);
+        (next.canary, next.stable) = limits.apply((drained, canary), (next.stable, stable_set));
+    } else if let Some(set) = other {
+        let drained =
+            if i64::from(set.spec) > stable_goal { stable_goal.max(i64::from(set.spec) - spare) } else { next.stable };
+        (next.stable, next.canary) = limits.apply((drained, set), (next.canary, Some(canary)));
+    }
+    next.counts()
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    canary: i64,
+    stable: i64,
+}
+
+impl Sizes {
+    fn counts(self) -> ReplicaCounts {
+        let count = |size: i64| u32::try_from(size.max(0)).unwrap_or(u32::MAX);
+        ReplicaCounts { canary: count(self.canary), stable: count(self.stable) }
+    }
+}
+
+/// The most pods that there may be, and the least that must be available.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    most: i64,
+    least: i64,
+}
+
+impl Limits {
+    /// Brings the size of a drained version and of the other one within the limits: what is above the surge the other one
+    /// gives, as far as its available pods can be spared, and the drained one the rest.
+    fn apply(self, drained: (i64, RatioSet), other: (i64, Option<RatioSet>)) -> (i64, i64) {
+        let (mut drained_count, drained) = drained;
+        let (mut other_count, Some(other)) = other else { return (drained_count, other.0) };
+        other_count -= (other_count + drained_count - self.most).max(0);
+        let available = drained_count.min(i64::from(drained.available)) + other_count.min(i64::from(other.available));
+        let given = (i64::from(other.available) - other_count).max(0);
+        other_count += given.min((self.least - available).max(0));
+        drained_count -= (other_count + drained_count - self.most).max(0);
+        (drained_count, other_count)
+    }
+}
+
+/// The size that all older versions together may keep: what is not available goes at once, the rest as far as
+/// availability can spare it.
+pub(super) fn older_next(replicas: u32, unavailable: u32, available: u32, older: RatioSet) -> u32 {
+    let least = replicas.saturating_sub(unavailable);
+    let kept = older.spec.min(older.available);
+    kept.saturating_sub(available.saturating_sub(least))
 }
 
 #[cfg(test)]
@@ -116,15 +306,20 @@ mod tests {
         Weight::new(value).unwrap()
     }
 
+    fn routed(replicas: u32, percent: i64) -> RoutedState {
+        RoutedState { replicas, weight: weight(percent), scale: None, floor: None, dynamic_stable: None }
+    }
+
     #[test]
     fn a_routed_canary_rounds_up() {
         for (replicas, percent, want) in
             [(5, 20, 1), (5, 40, 2), (5, 1, 1), (5, 0, 0), (5, 100, 5), (3, 50, 2), (0, 50, 0)]
         {
-            assert_eq!(routed_canary(replicas, weight(percent), None), want, "{percent} % of {replicas}");
+            assert_eq!(routed_counts(&routed(replicas, percent)).canary, want, "{percent} % of {replicas}");
         }
-        assert_eq!(routed_canary(10, weight(10), Some(Scale::Replicas(4))), 4);
-        assert_eq!(routed_canary(10, weight(10), Some(Scale::Percent(25))), 3);
+        let scaled = |scale| routed_counts(&RoutedState { scale: Some(scale), ..routed(10, 10) });
+        assert_eq!(scaled(Scale::Replicas(4)), ReplicaCounts { canary: 4, stable: 10 });
+        assert_eq!(scaled(Scale::Percent(25)), ReplicaCounts { canary: 3, stable: 10 });
     }
 
     #[test]
@@ -133,6 +328,14 @@ mod tests {
             assert_eq!(i64::from(least_weight(replicas, available).get()), least, "{available} of {replicas}");
         }
         assert_eq!([with_floor(0, Some(2), 5), with_floor(1, Some(2), 5), with_floor(1, Some(9), 5)], [0, 2, 5]);
+    }
+
+    #[test]
+    fn a_dynamic_stable_keeps_what_its_traffic_needs_now_or_soon() {
+        let state = |percent, actual| RoutedState { dynamic_stable: Some(weight(actual)), ..routed(10, percent) };
+        assert_eq!(routed_counts(&state(40, 100)), ReplicaCounts { canary: 4, stable: 10 });
+        assert_eq!(routed_counts(&state(40, 60)), ReplicaCounts { canary: 4, stable: 6 });
+        assert_eq!(routed_counts(&state(0, 60)), ReplicaCounts { canary: 0, stable: 10 });
     }
 
     #[test]
@@ -146,38 +349,37 @@ mod tests {
             (10, 1, 1, (10, 1)),
             (10, 99, 1, (1, 10)),
             (5, 50, 0, (2, 3)),
+            (0, 50, 1, (0, 0)),
         ] {
-            assert_eq!(ratio_goal(replicas, weight(percent), surge), want, "{percent} % of {replicas}, surge {surge}");
+            let goal = ratio_goal(replicas, weight(percent), surge);
+            assert_eq!((goal.stable, goal.canary), want, "{percent} % of {replicas}, surge {surge}");
         }
+    }
+
+    fn ratio(canary: (u32, u32), stable: (u32, u32), older: u32) -> RatioState {
+        let set = |(spec, available)| RatioSet { spec, available };
+        let stable = RatioStable::Other(set(stable));
+        RatioState { replicas: 4, weight: weight(50), surge: 1, unavailable: 0, canary: set(canary), stable, older }
     }
 
     #[test]
     fn nothing_shrinks_below_what_must_be_available() {
-        let at = RatioState {
-            stable_spec: 4,
-            stable_available: 4,
-            canary_spec: 0,
-            canary_available: 0,
-            older_spec: 0,
-            older_available: 0,
-        };
-        assert_eq!(ratio_next((2, 2), 4, 1, 0, at), (4, 1, 0));
-        let grown = RatioState { canary_spec: 1, ..at };
-        assert_eq!(ratio_next((2, 2), 4, 1, 0, grown), (4, 1, 0));
-        let ready = RatioState { canary_available: 1, ..grown };
-        assert_eq!(ratio_next((2, 2), 4, 1, 0, ready), (3, 1, 0));
+        for (canary, stable, older, want) in [
+            ((0, 0), (4, 4), 0, (1, 4)),
+            ((1, 0), (4, 4), 0, (1, 4)),
+            ((1, 1), (4, 4), 0, (1, 3)),
+            ((1, 1), (4, 4), 2, (1, 4)),
+        ] {
+            let next = ratio_next(&ratio(canary, stable, older));
+            assert_eq!((next.canary, next.stable), want, "{canary:?} {stable:?} {older}");
+        }
     }
 
     #[test]
-    fn pods_that_never_became_available_go_at_once() {
-        let at = RatioState {
-            stable_spec: 4,
-            stable_available: 4,
-            canary_spec: 1,
-            canary_available: 0,
-            older_spec: 2,
-            older_available: 0,
-        };
-        assert_eq!(ratio_next((4, 0), 4, 1, 0, at), (4, 0, 0));
+    fn older_pods_that_never_became_available_go_at_once() {
+        for (available, older, want) in [(4, (2, 0), 0), (5, (2, 1), 0), (4, (2, 2), 2), (5, (2, 2), 1)] {
+            let set = RatioSet { spec: older.0, available: older.1 };
+            assert_eq!(older_next(4, 0, available, set), want, "{available} {older:?}");
+        }
     }
 }

@@ -96,14 +96,12 @@ impl Routing {
 /// The split that is wanted at a canary weight. The versions are those that the Services select now: whatever selects
 /// pods by itself follows the Services, which are switched only when that is safe.
 pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
-    let canary = snapshot.canary();
     let place = |name: Option<&String>, service: Option<&Object>| {
         let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
         let hash = service.and_then(|service| service.str_at(&pointer)).map(PodHash::new);
         Destination { service: name.cloned().unwrap_or_default(), pod_hash: hash }
     };
-    let canary_name = canary.and_then(|canary| canary.canary_service.as_ref());
-    let stable_name = canary.and_then(|canary| canary.stable_service.as_ref());
+    let (canary_name, stable_name) = (snapshot.service_names.canary.as_ref(), snapshot.service_names.stable.as_ref());
     let routing = &snapshot.routing;
     let (header_routes, mirror_routes) = managed_routes::wanted(snapshot);
     Split {

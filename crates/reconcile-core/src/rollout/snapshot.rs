@@ -9,9 +9,13 @@ use object_model::{Object, PodHash, Timestamp, Uid};
 use serde_json::Value;
 
 use super::model::{self, Step, StepKind};
+use super::ping_pong::ServiceNames;
 use super::pod_hash::{bare_template, comparable, older_pod_hash, pod_hash};
+use super::pods::{self, PodView};
+use super::references;
 use super::replica_set::ReplicaSetView;
 use super::routing::Routing;
+use super::workload;
 use crate::{Key, View, kinds};
 
 /// One AnalysisRun of a Rollout.
@@ -62,6 +66,12 @@ pub struct Snapshot {
     pub name_taken: bool,
     /// Its ReplicaSets, oldest revision first.
     pub sets: Vec<ReplicaSetView>,
+    /// The workload that the template comes from, when the Rollout refers to one and it exists.
+    pub workload: Option<Arc<Object>>,
+    /// The pods of its ReplicaSets by their names, as far as a restart or the metadata of a role needs them.
+    pub pods: BTreeMap<String, Vec<PodView>>,
+    /// The names of the Services for canary and stable, whichever of a pair that takes turns these are now.
+    pub service_names: ServiceNames,
     /// The canary Service, when it exists.
     pub canary_service: Option<Arc<Object>>,
     /// The stable Service, when it exists.
@@ -83,7 +93,8 @@ impl Snapshot {
     pub fn observe(view: &dyn View, key: &Key) -> Option<Self> {
         let rollout = view.get(&kinds::rollout(), &key.namespace, &key.name)?;
         let uid = rollout.uid()?;
-        let (spec, mut problems) = Rollout::parse(&rollout);
+        let (mut spec, mut problems) = Rollout::parse(&rollout);
+        let workload = workload::resolve(view, key, &mut spec, &mut problems);
         let status = RolloutStatus::parse(&rollout);
         let sets = replica_sets(view, &uid);
         let (hash, set_name) = match own_set(&spec, &status, &sets) {
@@ -103,19 +114,16 @@ impl Snapshot {
         let preview_service = service(blue_green.and_then(|strategy| strategy.preview_service.as_ref()));
         let runs = view.owned(&kinds::analysis_run(), &uid).into_iter().map(RunView::of);
         let steps = model::lower_argo(&spec);
-        if let Some(strategy) = blue_green {
-            let named = [
-                ("activeService", Some(&strategy.active_service), &active_service),
-                ("previewService", strategy.preview_service.as_ref(), &preview_service),
-            ];
-            for (field, name, found) in named {
-                problems.extend(missing_service(field, name, found.as_deref(), &key.name));
-            }
-        }
+        let service_names = ServiceNames::of(canary, &status);
+        problems.extend(references::services(view, key, &spec));
+        problems.extend(references::templates(view, key, &spec.strategy));
         Some(Self {
             now: view.now(),
-            canary_service: service(canary.and_then(|canary| canary.canary_service.as_ref())),
-            stable_service: service(canary.and_then(|canary| canary.stable_service.as_ref())),
+            canary_service: service(service_names.canary.as_ref()),
+            stable_service: service(service_names.stable.as_ref()),
+            pods: pods::observe(view, &uid, &spec, &status, &sets),
+            workload,
+            service_names,
             routing: canary.map(|canary| Routing::observe(view, &rollout, canary, &mut problems)).unwrap_or_default(),
             templates: templates(view, key, analyses(&spec.strategy, &steps)),
             active_service,
@@ -204,18 +212,6 @@ fn own_set<'a>(spec: &Rollout, status: &RolloutStatus, sets: &'a [ReplicaSetView
         let hashes = [pod_hash, older_pod_hash].map(|hash| hash(&spec.template, status.collision_count));
         sets.iter().rev().find(|set| hashes.contains(&set.hash))
     })
-}
-
-/// What Argo says of a Service that is missing or driven by another Rollout.
-fn missing_service(field: &str, name: Option<&String>, found: Option<&Object>, rollout: &str) -> Option<Problem> {
-    let name = name?;
-    let at = format!("spec.strategy.blueGreen.{field}");
-    let Some(found) = found else {
-        return Some(Problem::new(&at, format!("Invalid value: {name:?}: service {name:?} not found")));
-    };
-    let other = found.annotation(api::names::MANAGED_BY_ROLLOUTS).filter(|owner| *owner != rollout)?;
-    let message = format!("Service {name:?} is managed by another Rollout");
-    (!other.is_empty()).then(|| Problem::new(&at, format!("Invalid value: {name:?}: {message}")))
 }
 
 /// Every analysis that the strategy may start.

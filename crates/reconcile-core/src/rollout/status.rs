@@ -1,6 +1,7 @@
 //! The status of a Rollout in Argo's words: phase, message, conditions, hashes, weights.
 
 use api::argo::{Counts, RunStatus};
+use api::names;
 use object_model::{LabelSelector, Weight, format_time};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,7 @@ use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
-use super::{act, blue_green};
+use super::{act, blue_green, duration, workload};
 use crate::patch::merge_patch;
 use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
 
@@ -61,6 +62,10 @@ pub(super) fn write(snapshot: &Snapshot, progress: &Progress, observed: &Observe
     }
     let mut conditions = Conditions::of(&status);
     let seen = Seen { snapshot, progress, counts };
+    match duration::next(snapshot, progress) {
+        Some(duration) => status.insert("duration".to_owned(), duration::to_json(&duration)),
+        None => status.remove("duration"),
+    };
     phase::update(&seen, &mut conditions, plan);
     let (phase, message) = phase::phase(&seen, &conditions);
     status.insert("conditions".to_owned(), conditions.into_json());
@@ -95,10 +100,22 @@ fn tell_of_pauses(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
 
 fn put(snapshot: &Snapshot, status: Map<String, Value>, plan: &mut Plan) {
     let live = Value::Object(live_status(snapshot));
-    let Some(patch) = merge_patch(&live, &Value::Object(status)) else { return };
+    let mut patch = Map::new();
+    if let Some(status) = merge_patch(&live, &Value::Object(status)) {
+        patch.insert("status".to_owned(), status);
+    }
+    let seen = workload::generation(snapshot);
+    // A workload that is gone for now leaves what was seen of it.
+    let is_known = seen.is_some() || snapshot.spec.workload.is_none();
+    if is_known && snapshot.rollout.annotation(names::WORKLOAD_GENERATION) != seen.as_deref() {
+        patch.insert("metadata".to_owned(), json!({"annotations": {names::WORKLOAD_GENERATION: seen}}));
+    }
+    if patch.is_empty() {
+        return;
+    }
     plan.status = Some(StatusPatch {
         target: ObjectRef::of(&kinds::rollout(), &snapshot.rollout),
-        patch: json!({"status": patch}),
+        patch: Value::Object(patch),
         precondition: Precondition::exact(&snapshot.rollout),
         subresource: true,
     });
@@ -155,6 +172,8 @@ fn memory(snapshot: &Snapshot, progress: &Progress, status: &mut Map<String, Val
     status.insert("currentPodHash".to_owned(), snapshot.hash.as_str().into());
     put_text(status, "currentStepHash", Some(snapshot.step_hash.clone()).filter(|hash| !hash.is_empty()));
     put_text(status, "restartedAt", progress.restarted_at.map(format_time));
+    // A generation of 0 is none, as PodTemplates have it.
+    put_text(status, "workloadObservedGeneration", workload::generation(snapshot).filter(|seen| seen != "0"));
     if snapshot.user_steps() > 0 {
         status.insert("currentStepIndex".to_owned(), progress.step_index.into());
     } else {
@@ -186,25 +205,25 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     let mut canary = status.get("canary").and_then(Value::as_object).cloned().unwrap_or_default();
     if snapshot.spec.is_routed() {
         let weight = observed.highest();
-        let names = snapshot.canary();
-        let service = |name: Option<&String>| name.cloned().unwrap_or_default();
+        let services = snapshot.service_names.clone();
         canary.insert(
             "weights".to_owned(),
             json!({
                 "canary": {
                     "weight": weight.get(),
                     "podTemplateHash": snapshot.hash.as_str(),
-                    "serviceName": service(names.and_then(|canary| canary.canary_service.as_ref())),
+                    "serviceName": services.canary.unwrap_or_default(),
                 },
                 "stable": {
                     "weight": weight.complement(Weight::FULL.get()).get(),
                     "podTemplateHash": progress.stable.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    "serviceName": service(names.and_then(|canary| canary.stable_service.as_ref())),
+                    "serviceName": services.stable.unwrap_or_default(),
                 },
                 "verified": matches!(observed, Observed::Weight(_)),
             }),
         );
     }
+    put_text(&mut canary, "stablePingPong", progress.stable_ping_pong.clone());
     for (key, run) in [
         ("currentBackgroundAnalysisRunStatus", &progress.background_run),
         ("currentStepAnalysisRunStatus", &progress.step_run),

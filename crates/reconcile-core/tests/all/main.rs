@@ -11,8 +11,15 @@
 mod analysis;
 mod blue_green;
 mod canary;
+mod duration;
 mod example;
+mod metadata;
+mod oracle;
+mod ping_pong;
 mod play;
+mod restart;
 mod rollout;
 mod sync;
 mod traffic;
+mod validation;
+mod workload;

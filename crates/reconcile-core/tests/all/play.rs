@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use object_model::{Duration, Object};
-use reconcile_core::{Action, Domain, Key, Kind, MemoryView, Plan, View, kinds};
+use reconcile_core::{Action, Domain, Key, Kind, MemoryView, Plan, Refusal, View, kinds};
 use serde_json::{Value, json};
 
 pub(crate) struct Play<D: Domain> {
@@ -15,6 +15,10 @@ pub(crate) struct Play<D: Domain> {
     pub(crate) broken_images: BTreeSet<String>,
     /// Images of which only so many pods become available.
     pub(crate) scarce_images: BTreeMap<String, i64>,
+    /// Whether ReplicaSets have pods as objects.
+    pub(crate) has_pods: bool,
+    /// Whether a disruption budget keeps every pod.
+    pub(crate) is_protected: bool,
     version: u64,
 }
 
@@ -28,6 +32,8 @@ impl<D: Domain> Play<D> {
             log: Vec::new(),
             broken_images: BTreeSet::new(),
             scarce_images: BTreeMap::new(),
+            has_pods: false,
+            is_protected: false,
             version: 100,
         }
     }
@@ -81,7 +87,7 @@ impl<D: Domain> Play<D> {
         panic!("does not settle; the last plans were:\n{}", self.log[self.log.len().saturating_sub(20)..].join("\n"));
     }
 
-    fn act(&mut self, plan: &Plan) {
+    pub(crate) fn act(&mut self, plan: &Plan) {
         for act in plan.acts() {
             match &act.action {
                 Action::Create { kind, object } => {
@@ -114,6 +120,19 @@ impl<D: Domain> Play<D> {
                     let namespace = object.namespace().unwrap_or_default().to_owned();
                     self.view.objects.remove(&(target.kind.clone(), namespace, target.name.clone()));
                 }
+                Action::Evict { target, precondition } => {
+                    let pod = self.get(&target.kind, &target.name);
+                    assert_eq!(precondition.uid, pod.uid(), "an eviction names the life of its pod");
+                    if self.is_protected {
+                        let owner = self.get(&kinds::rollout(), &self.key.name).uid().unwrap();
+                        let refusal = Refusal { message: "it would violate a budget".to_owned(), at: self.view.now };
+                        self.view.refusals.insert((owner, target.clone()), refusal);
+                        self.log.push(format!("refused eviction of {}", target.name));
+                    } else {
+                        self.log.push(format!("evict {}", target.name));
+                        self.view.objects.remove(&(kinds::pod(), self.key.namespace.clone(), target.name.clone()));
+                    }
+                }
                 Action::Ask { slot, .. } => {
                     self.log.push(format!("ask {}", slot.name));
                     self.view.asked.insert(slot.clone());
@@ -143,6 +162,9 @@ impl<D: Domain> Play<D> {
                 set.list_at("/spec/template/spec/containers")[0]["image"].as_str().unwrap_or_default().to_owned();
             let most = self.scarce_images.get(&image).copied().unwrap_or(i64::MAX);
             let ready = if self.broken_images.contains(&image) { 0 } else { count.min(most) };
+            if self.has_pods {
+                self.make_pods(&set, count, ready);
+            }
             let status = json!({"replicas": count, "readyReplicas": ready, "availableReplicas": ready});
             if set.pointer("/status") != Some(&status) {
                 let mut object = (*set).clone();
@@ -150,6 +172,40 @@ impl<D: Domain> Play<D> {
                 self.put(&kinds::replica_set(), object.into_json());
             }
         }
+    }
+
+    /// As many pods as a ReplicaSet asks for, so many of them ready; names tell the order in which they were made.
+    fn make_pods(&mut self, set: &Object, count: i64, ready: i64) {
+        let uid = set.uid().unwrap();
+        let have = self.view.owned(&kinds::pod(), &uid);
+        let surplus = have.len().saturating_sub(usize::try_from(count).unwrap());
+        for pod in have.iter().rev().take(surplus) {
+            self.view.objects.remove(&(kinds::pod(), self.key.namespace.clone(), pod.name().to_owned()));
+        }
+        for place in have.len()..usize::try_from(count).unwrap() {
+            self.version += 1;
+            let template = set.pointer("/spec/template/metadata").cloned().unwrap_or_default();
+            let status = if i64::try_from(place).unwrap() < ready { "True" } else { "False" };
+            let now = object_model::format_time(self.view.now);
+            let name = format!("{}-{}", set.name(), self.version);
+            self.put(
+                &kinds::pod(),
+                json!({
+                    "apiVersion": "v1", "kind": "Pod",
+                    "metadata": {
+                        "name": name, "namespace": self.key.namespace, "creationTimestamp": now,
+                        "labels": template["labels"], "annotations": template["annotations"],
+                        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.name(), "uid": uid.as_str(), "controller": true}],
+                    },
+                    "status": {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": now}]},
+                }),
+            );
+        }
+    }
+
+    /// The pods of all versions.
+    pub(crate) fn pods(&self) -> Vec<std::sync::Arc<Object>> {
+        self.view.list(&kinds::pod(), "")
     }
 
     /// One plan, carried out.

@@ -2,12 +2,14 @@
 
 mod git;
 mod object;
+mod pods;
 mod test;
 mod told;
 
 use git::{OfGit, whole};
 use object::OfObject;
 use object_model::Object;
+use pods::OfPods;
 use test::Test;
 use told::Told;
 
@@ -23,6 +25,8 @@ pub(crate) enum Condition {
     Object(OfObject),
     /// On the repository.
     Git(OfGit),
+    /// On the pods with some labels.
+    Pods(OfPods),
     /// On the weights of a VirtualService, in the order of its routes.
     Weights { namespace: String, name: String, test: Test },
     /// A version of a Rollout gets requests and has no pod that could answer.
@@ -77,6 +81,7 @@ impl Condition {
         let (first, rest) = words.split_first().ok_or("a condition is missing")?;
         match first.as_str() {
             "git" => OfGit::parse(rest, body).map(Self::Git),
+            "pods" => OfPods::parse(rest, namespace).map(Self::Pods),
             "weights" => weights(rest, namespace),
             "requests" => visits(rest),
             "told" => Told::parse(rest, body, namespace).map(Self::Told),
@@ -103,6 +108,7 @@ impl Condition {
         match self {
             Self::Object(of) => of.judge(world).await,
             Self::Git(of) => Ok(of.judge(world)),
+            Self::Pods(of) => of.judge(world).await,
             Self::Told(of) => of.judge(world).await,
             Self::Weights { namespace, name, test } => {
                 let found = route_weights(world, namespace, name).await?;
@@ -328,6 +334,7 @@ mod tests {
         assert!(error("requests dropped is 0").starts_with("requests sent|lost"));
         assert_eq!(error("requests lost is 0 0"), "`0` is too much");
         assert!(error("event X config/shop exists").starts_with("event REASON on"));
+        assert!(error("pods of web is 1").starts_with("pods LABEL=VALUE"));
         assert!(error("git commits by Ann is 1").starts_with("git commits with trailer"));
         assert!(error("deleted gadget is 0").starts_with("`gadget` is no kind"));
     }

@@ -1,6 +1,6 @@
 //! What people ask of a config or a Rollout: the patches that `kubectl argo rollouts` sends, and our own.
 
-use object_model::{Timestamp, format_micro_time};
+use object_model::{Timestamp, format_micro_time, format_time};
 use serde_json::{Value, json};
 
 use super::people::{PeopleError, get, merge};
@@ -27,6 +27,8 @@ pub enum Wish {
     Unpause,
     /// Past all steps of a Rollout.
     PromoteFully,
+    /// New pods in place of those that are older than this.
+    RestartAt(Timestamp),
 }
 
 impl Wish {
@@ -43,6 +45,7 @@ impl Wish {
             Self::Retry => ("/status", json!({"status": {"abort": false}})),
             Self::Pause => ("", json!({"spec": {"paused": true}})),
             Self::Unpause => ("", json!({"spec": {"paused": false}})),
+            Self::RestartAt(at) => ("", json!({"spec": {"restartAt": format_time(at)}})),
             Self::PromoteFully => ("/status", json!({"status": {"promoteFull": true}})),
         }
     }

@@ -32,6 +32,7 @@ pub(super) const PEOPLE: &[Verb] = &[
     Verb { name: "retry", usage: "retry rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "pause", usage: "pause rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "unpause", usage: "unpause rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
+    Verb { name: "restart", usage: "restart rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "promote", usage: "promote rollout/NAME [fully]", play: |stage, call| Box::pin(promote(stage, call)) },
 ];
 
@@ -130,6 +131,7 @@ async fn ask(stage: &mut Stage, call: &Call) -> Result<(), String> {
         "retry" => Wish::Retry,
         "pause" => Wish::Pause,
         "unpause" => Wish::Unpause,
+        "restart" => Wish::RestartAt(world.setting.now()),
         other => return Err(format!("nobody asks for `{other}`")),
     };
     let (suffix, change) = wish.patch();

@@ -49,6 +49,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind(&["secret"], "v1", "Secret", "secrets"),
     kind(&["service"], "v1", "Service", "services"),
     kind(&["pod"], "v1", "Pod", "pods"),
+    kind(&["poddisruptionbudget"], "policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     kind(&["event"], "v1", "Event", "events"),
     kind(&["serviceaccount"], "v1", "ServiceAccount", "serviceaccounts"),
     kind(&["resourcequota"], "v1", "ResourceQuota", "resourcequotas"),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use git_source::Rule;
 use object_model::Object;
 use scenario::demo::{ImageCommit, PROMOTION_MANIFEST, begin, commit_image};
-use scenario::setting::{Change, Setting, apply_documents};
+use scenario::setting::{Change, Setting, Wish, apply_documents, merge};
 use serde_json::Value;
 use sim_cluster::{Cluster, Effect};
 
@@ -67,6 +67,8 @@ fn unlogged(write: &sim_cluster::WriteInfo) -> Option<String> {
 }
 
 fn count_line(effect: Effect, resource: &str, namespace: &str, name: &str) -> String {
+    // The names of pods are generated: they are counted together.
+    let name = if resource.starts_with("pods") { "*" } else { name };
     format!("{effect:?} {resource} {namespace}/{}", plain_text(name))
 }
 
@@ -280,7 +282,28 @@ fn crash_everywhere(case: &Case, from: &Moment) -> (usize, Vec<String>) {
     (points.len(), differences.into_inner().unwrap())
 }
 
-const CASES: [Case; 5] = [
+/// A Deployment that a Rollout takes the place of; its pods get the label of their part.
+const TAKEN_OVER: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: taken-over, namespace: default}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: taken-over}}
+  template:
+    metadata: {labels: {app: taken-over}}
+    spec: {containers: [{name: web, image: "registry.example.com/shop/web:v1"}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: taken-over, namespace: default}
+spec:
+  replicas: 2
+  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: taken-over, scaleDown: progressively}
+  strategy: {canary: {stableMetadata: {labels: {role: stable}}}}
+"#;
+
+const CASES: [Case; 7] = [
     Case {
         name: "a new version",
         seconds: 45,
@@ -295,6 +318,22 @@ const CASES: [Case; 5] = [
         name: "a promotion",
         seconds: 45,
         people: |setting| Box::pin(async { apply_documents(&setting.people, PROMOTION_MANIFEST).await.unwrap() }),
+    },
+    Case {
+        name: "a workload is taken over",
+        seconds: 30,
+        people: |setting| Box::pin(async { apply_documents(&setting.people, TAKEN_OVER).await.unwrap() }),
+    },
+    Case {
+        name: "a restart",
+        seconds: 30,
+        people: |setting| {
+            Box::pin(async {
+                let (suffix, patch) = Wish::RestartAt(setting.now()).patch();
+                let people = &setting.people;
+                merge(people, "argoproj.io/v1alpha1", "Rollout", "qa", "frontend", suffix, &patch).await.unwrap();
+            })
+        },
     },
     Case {
         name: "an object leaves Git",
