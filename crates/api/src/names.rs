@@ -42,3 +42,7 @@ pub const EPHEMERAL_METADATA: &str = "rollout.argoproj.io/ephemeral-metadata";
 pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";
 /// Label of the Jobs and pods of an AnalysisRun (Argo Rollouts).
 pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";
+/// Annotation on the ReplicaSets and Services of an Experiment: its name (Argo Rollouts).
+pub const EXPERIMENT_NAME: &str = "experiment.argoproj.io/name";
+/// Annotation on the ReplicaSets and Services of an Experiment: their template (Argo Rollouts).
+pub const EXPERIMENT_TEMPLATE: &str = "experiment.argoproj.io/template-name";

@@ -28,6 +28,7 @@
 
 mod act;
 mod api;
+mod argo_metrics;
 mod ask;
 mod clock;
 mod discovery;
@@ -42,6 +43,7 @@ mod git_files;
 mod git_images;
 mod git_render;
 mod lease;
+mod mail;
 mod metrics;
 mod queue;
 mod readers;
@@ -49,6 +51,7 @@ mod record;
 mod record_actual;
 mod record_sqlite;
 mod remotes;
+mod request_counts;
 mod runtime;
 mod selector;
 mod sender;
@@ -60,6 +63,7 @@ mod view;
 mod watch;
 mod webhook;
 
+pub use analysis::AwsCredentials;
 pub use api::{ApiClient, ApiError, Detail, ObjectList, Patch};
 pub use ask::{GitBackend, NoGit};
 pub use clock::Clock;
@@ -76,5 +80,5 @@ pub use remotes::{GitCredential, MemoryRemotes, RemoteFactory, RemoteFactoryErro
 pub use runtime::{Handle, Options, Runtime, RuntimeBuilder};
 pub use selector::WatchSelector;
 pub use sender::{EgressPolicy, HttpSender, InProcess, Sender, SenderError};
-pub use server::{RecordAccess, ServerOptions, serve};
+pub use server::{RecordAccess, ServerOptions, serve, serve_metrics};
 pub use store::{Change, MANAGED_LABEL, OVERLAY_AGE_MAX, Store, Sync};

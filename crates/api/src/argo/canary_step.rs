@@ -4,6 +4,7 @@ use object_model::Duration;
 use serde_json::Value;
 
 use super::analysis_ref::{AnalysisRef, read_analysis};
+use super::experiment::{ExperimentStep, read_experiment_step};
 use super::sizes::read_count;
 use crate::Fields;
 use crate::fields::read_duration;
@@ -26,6 +27,8 @@ pub enum CanaryStep {
     },
     /// `analysis`.
     Analysis(AnalysisRef),
+    /// `experiment`.
+    Experiment(Box<ExperimentStep>),
     /// `setHeaderRoute` as written.
     SetHeaderRoute(Value),
     /// `setMirrorRoute` as written.
@@ -73,9 +76,12 @@ fn read_step(
         "pause" => pause(fields, at, value),
         "setCanaryScale" => scale(fields, at, value, routed),
         "analysis" => Some(CanaryStep::Analysis(read_analysis(fields, &format!("{at}.analysis"), value))),
+        "experiment" => {
+            read_experiment_step(fields, at, value, routed).map(|step| CanaryStep::Experiment(Box::new(step)))
+        }
         "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, routed, managed),
         other => {
-            let served = "setWeight, pause, setCanaryScale, analysis, setHeaderRoute and setMirrorRoute";
+            let served = "setWeight, pause, setCanaryScale, analysis, experiment, setHeaderRoute and setMirrorRoute";
             fields.problem(at, format!("the step `{other}` is not served yet; {served} are"));
             None
         }

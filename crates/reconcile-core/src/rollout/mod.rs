@@ -3,8 +3,9 @@
 mod act;
 mod blue_green;
 mod check;
-mod conditions;
+pub(crate) mod conditions;
 mod decide;
+mod experiments;
 mod go_json;
 mod managed_routes;
 mod model;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use object_model::Object;
 
+pub use experiments::ExperimentView;
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
 pub use pod_hash::pod_hash;
 pub use replica_set::ReplicaSetView;
@@ -72,6 +74,7 @@ impl Domain for RolloutDomain {
             kinds::analysis_template(),
             kinds::cluster_analysis_template(),
             kinds::analysis_run(),
+            kinds::experiment(),
         ];
         watched.extend(kinds::traffic());
         watched
@@ -80,7 +83,7 @@ impl Domain for RolloutDomain {
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {
         match object.kind() {
             "Rollout" => vec![Key::of(object)],
-            "ReplicaSet" | "AnalysisRun" => {
+            "ReplicaSet" | "AnalysisRun" | "Experiment" => {
                 let owner = object.controller().filter(|owner| owner.kind == "Rollout");
                 owner.map(|owner| Key::new(object.namespace().unwrap_or_default(), &owner.name)).into_iter().collect()
             }

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
-use super::{act, blue_green};
+use super::{act, blue_green, experiments};
 use crate::patch::merge_patch;
 use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
 
@@ -187,6 +187,8 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     if snapshot.spec.is_routed() {
         let weight = observed.highest();
         let names = snapshot.canary();
+        let additional = experiments::shares_json(snapshot, observed);
+        let others: u32 = snapshot.routing.additional.iter().map(|(_, weight)| weight.get()).sum();
         let service = |name: Option<&String>| name.cloned().unwrap_or_default();
         canary.insert(
             "weights".to_owned(),
@@ -197,13 +199,16 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
                     "serviceName": service(names.and_then(|canary| canary.canary_service.as_ref())),
                 },
                 "stable": {
-                    "weight": weight.complement(Weight::FULL.get()).get(),
+                    "weight": weight.complement(Weight::FULL.get()).get().saturating_sub(others),
                     "podTemplateHash": progress.stable.as_ref().map(ToString::to_string).unwrap_or_default(),
                     "serviceName": service(names.and_then(|canary| canary.stable_service.as_ref())),
                 },
                 "verified": matches!(observed, Observed::Weight(_)),
             }),
         );
+        if let (Some(Value::Object(weights)), false) = (canary.get_mut("weights"), additional.is_empty()) {
+            weights.insert("additional".to_owned(), Value::Array(additional));
+        }
     }
     for (key, run) in [
         ("currentBackgroundAnalysisRunStatus", &progress.background_run),
@@ -218,6 +223,7 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
             }
         }
     }
+    put_text(&mut canary, "currentExperiment", progress.experiment.clone());
     if canary.is_empty() {
         status.remove("canary");
     } else {
