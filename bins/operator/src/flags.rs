@@ -60,7 +60,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(crate) aws_secret_access_key_file: Option<PathBuf>,
     /// AWS region where a metric names none; without it AWS_DEFAULT_REGION.
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    #[arg(long, env = "AWS_REGION", hide_env_values = true, value_name = "REGION")]
     pub(crate) aws_region: Option<String>,
     /// Where the record goes: a file, or `memory`.
     #[arg(long, default_value = "memory", value_name = "PATH")]

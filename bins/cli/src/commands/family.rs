@@ -49,8 +49,10 @@ pub(crate) fn show(object: &Object, family: &Family, now: Option<Timestamp>) -> 
     let text = |pointer: &str| object.str_at(pointer).unwrap_or_default();
     let mut out = String::new();
     let phase = if text("/status/phase").is_empty() { "Pending" } else { text("/status/phase") };
-    let mut head =
-        |title: &str, value: &str| out.push_str(format!("{title:<17}{}\n", clean(value)).trim_end_matches(' '));
+    let mut head = |title: &str, value: &str| {
+        out.push_str(format!("{title:<17}{}", clean(value)).trim_end());
+        out.push('\n');
+    };
     head("Name:", object.name());
     head("Namespace:", object.namespace().unwrap_or_default());
     head("Status:", &format!("{} {phase}", icon(phase)));
@@ -82,7 +84,7 @@ fn clean(text: &str) -> String {
 
 fn icon(phase: &str) -> &'static str {
     match phase {
-        "Healthy" | "Successful" | "Running" | "Completed" | "Succeeded" => "✔",
+        "Healthy" | "Successful" | "Completed" | "Succeeded" => "✔",
         "Degraded" | "Failed" | "CrashLoopBackOff" | "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" => "✖",
         "Paused" => "॥",
         "Error" | "Unknown" => "⚠",
@@ -269,7 +271,9 @@ enum Branch<'a> {
 impl Tree {
     /// Adds a row: its sign, name and kind, how it stands, since when it is there, and what else is to be said.
     fn row(&mut self, place: &Place, [sign, name, kind]: [&str; 3], status: &str, made: Option<Timestamp>, info: &str) {
-        let status = if status.is_empty() { String::new() } else { format!("{} {status}", icon(status)) };
+        // A pod that runs is where it should be; a run or an experiment is on its way.
+        let sign_of_status = if (kind, status) == ("Pod", "Running") { "✔" } else { icon(status) };
+        let status = if status.is_empty() { String::new() } else { format!("{sign_of_status} {status}") };
         let name = format!("{}{sign} {}", place.own, clean(name));
         let age = self.now.zip(made).map(|(now, made)| age(now.as_second() - made.as_second())).unwrap_or_default();
         self.rows.push([name, kind.to_owned(), clean(&status), age, clean(info)]);
@@ -459,7 +463,36 @@ mod tests {
             )],
         };
         let now = "2026-01-01T00:03:20Z".parse().unwrap();
-        insta::assert_snapshot!(show(&rollout, &family, Some(now)));
+        insta::assert_snapshot!(show(&rollout, &family, Some(now)), @r"
+        Name:            web
+        Namespace:       qa
+        Status:          ॥ Paused
+        Message:         CanaryPauseStep
+        Strategy:        Canary
+          Step:          1/2
+          SetWeight:     20
+          ActualWeight:  50
+        Images:          web:v2 (canary, Σ:trial)
+                         web:v1 (stable)
+        Replicas:
+          Desired:       1
+          Current:       2
+          Updated:       1
+          Ready:         2
+          Available:     2
+
+        NAME                  KIND          STATUS      AGE     INFO
+        ⟳ web                 Rollout       ॥ Paused    3m20s
+        ├──# revision:2
+        │  ├──⧉ web-h2        ReplicaSet    ✔ Healthy   3m20s   canary
+        │  │  └──□ web-h2-x   Pod           ✔ Running   3m20s   ready:1/1,restarts:2
+        │  ├──Σ e             Experiment    ◌ Running   3m20s
+        │  │  └──⧉ e-trial    ReplicaSet    ✔ Healthy   3m20s
+        │  └──α run           AnalysisRun   ✖ Failed    3m20s   ✔ 2,✖ 1
+        │     └──⊞ u.a.3      Job           ✖ Failed
+        └──# revision:1
+           └──⧉ web-h1        ReplicaSet    ✔ Healthy   3m20s   stable
+        ");
         assert!(!show(&rollout, &family, None).contains("3m20s"));
     }
 
@@ -468,7 +501,16 @@ mod tests {
         let status = json!({"phase": "Inconclusive", "message": "as measured", "metricResults": [
             {"name": "rate", "phase": "Inconclusive", "inconclusive": 1, "dryRun": true, "measurements": [{"value": "0.5", "phase": "Inconclusive"}]}]});
         let run = object("argoproj.io/v1alpha1", "AnalysisRun", "run", "web", json!({"status": status}));
-        insta::assert_snapshot!(show(&run, &Family::default(), None));
+        insta::assert_snapshot!(show(&run, &Family::default(), None), @r"
+        Name:            run
+        Namespace:       qa
+        Status:          ? Inconclusive
+        Message:         as measured
+        Metrics:         rate (dry run) ? Inconclusive 0.5 ? 1
+
+        NAME    KIND          STATUS           AGE   INFO
+        α run   AnalysisRun   ? Inconclusive         ? 1
+        ");
     }
 
     #[test]

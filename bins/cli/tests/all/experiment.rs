@@ -29,7 +29,7 @@ async fn an_experiment_is_shown_with_its_runs_ended_and_tried_again() {
     experiment(&world);
     let (code, text) = world.sluice(&["get", "experiment/try"]).await;
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("Status:          ✔ Running\n"), "{text}");
+    assert!(text.contains("Status:          ◌ Running\n"), "{text}");
     assert!(text.contains("Σ try") && text.contains("└──α try-rate"), "{text}");
     let (_, text) = world.sluice(&["get", "experiments"]).await;
     assert!(text.starts_with("NAME   STATUS    CREATED\ntry    Running"), "{text}");
