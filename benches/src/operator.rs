@@ -68,6 +68,7 @@ impl Operator {
             .arg("--webhook-secret-file")
             .arg(&secret_file)
             .args(["--listen", &address.to_string(), "--identity", "bench", "--log", "json", "--allow-loopback"])
+            .args(["--metrics-port", "0"])
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

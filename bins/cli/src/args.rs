@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Install(Install),
     /// Prints the CustomResourceDefinitions.
     Crds(Crds),
-    /// Lists configs, Rollouts, AnalysisRuns, environments, pipelines or promotions.
+    /// Lists configs, Rollouts, Experiments, AnalysisRuns, environments, pipelines or promotions.
     Get(Get),
     /// Shows what a config delivers, with health.
     Tree(Target),
@@ -79,8 +79,10 @@ pub(crate) enum Command {
     Promote(Promote),
     /// Sends all traffic of a Rollout back to its stable version.
     Abort(Target),
-    /// Tries an aborted update again.
+    /// Tries an aborted update again, or an Experiment: retry experiment/NAME.
     Retry(Target),
+    /// Ends an AnalysisRun or an Experiment before its time: terminate experiment/NAME.
+    Terminate(Target),
     /// Pauses a Rollout.
     Pause(Target),
     /// Undoes pause.

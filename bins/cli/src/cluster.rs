@@ -73,6 +73,7 @@ fn named(reach: &Reach, word: &str) -> Result<Named, Failure> {
     let (api_version, kind, is_namespaced) = match word.to_lowercase().as_str() {
         "config" | "configs" | "gitopsconfig" | "gitopsconfigs" | "goc" => (goc.as_str(), "GitOpsConfig", true),
         "rollout" | "rollouts" | "ro" => ("argoproj.io/v1alpha1", "Rollout", true),
+        "experiment" | "experiments" | "exp" => ("argoproj.io/v1alpha1", "Experiment", true),
         "analysisrun" | "analysisruns" | "ar" => ("argoproj.io/v1alpha1", "AnalysisRun", true),
         "analysistemplate" | "analysistemplates" | "at" => ("argoproj.io/v1alpha1", "AnalysisTemplate", true),
         "environment" | "environments" | "env" => ("sluice.dev/v1alpha1", "Environment", false),
@@ -88,7 +89,7 @@ fn named(reach: &Reach, word: &str) -> Result<Named, Failure> {
         "virtualservice" | "virtualservices" | "vs" => ("networking.istio.io/v1alpha3", "VirtualService", true),
         _ => {
             return Err(Failure::usage(format!("`{word}` is not a kind that sluice knows"))
-                .hint("config, rollout, analysisrun, environment, pipeline, promotion, inventory, deployment, service, configmap, virtualservice"));
+                .hint("config, rollout, experiment, analysisrun, environment, pipeline, promotion, inventory, deployment, service, configmap, virtualservice"));
         }
     };
     Ok(Named { api_version: api_version.to_owned(), kind, is_namespaced })

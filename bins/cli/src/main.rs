@@ -53,6 +53,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Promote(promote) => commands::rollout::promote(reach, &promote).await,
         Command::Abort(target) => commands::rollout::abort(reach, &target).await,
         Command::Retry(target) => commands::rollout::retry(reach, &target).await,
+        Command::Terminate(target) => commands::rollout::terminate(reach, &target).await,
         Command::Pause(target) => commands::rollout::pause(reach, &target, true).await,
         Command::Unpause(target) => commands::rollout::pause(reach, &target, false).await,
         Command::Restart(restart) => commands::rollout::restart(reach, &restart).await,

@@ -4,6 +4,7 @@
 
 mod flags;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use anyhow::Context;
 use clap::Parser;
 use object_model::Secret;
 use reconcile_runtime::{
-    ApiClient, Clock, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, LeaseOptions, MemoryRecord,
-    Options, Record, RecordAccess, RemotePolicy, Runtime, ServerOptions, SqliteRecord, StandardRemotes, serve,
-    with_domains,
+    ApiClient, AwsCredentials, Clock, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, LeaseOptions,
+    MemoryRecord, Options, Record, RecordAccess, RemotePolicy, Runtime, ServerOptions, SqliteRecord, StandardRemotes,
+    serve, serve_metrics, with_domains,
 };
 use tokio::net::TcpListener;
 
@@ -95,6 +96,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         group: flags.group.clone(),
         instance_id: flags.instance_id.clone(),
         prometheus_address: flags.prometheus_address.clone(),
+        aws: aws_credentials(&flags)?,
         operator_namespace: flags.namespace.clone(),
         only: flags.domains.clone(),
         ..DomainSettings::default()
@@ -114,11 +116,15 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
         .options(options);
     let runtime = with_domains(builder, &settings).build();
     let server = server(&flags, &runtime).await?;
+    let metrics = extra_server(&flags, flags.metrics_port, &runtime).await?;
+    let health = extra_server(&flags, flags.healthz_port, &runtime).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), group = %flags.group, "the operator begins");
     let stopped = async {
         tokio::select! {
             () = asked_to_stop() => Ok(()),
             ended = server => ended,
+            ended = metrics => ended,
+            ended = health => ended,
         }
     };
     let (ended, wait) = tokio::sync::oneshot::channel();
@@ -160,7 +166,9 @@ fn options(flags: &Flags) -> anyhow::Result<Options> {
         (false, identity) => Some(LeaseOptions::new(&flags.namespace, identity)),
     };
     let day = Duration::from_secs(24 * 3_600);
-    Ok(Options { leases, record_retention: flags.record_days.map(|days| day * days), ..Options::default() })
+    let leases = leases.map(|leases| leases.with_argo_lease(&argo_lease(flags)));
+    let namespace = flags.namespaced.then(|| flags.namespace.clone());
+    Ok(Options { leases, namespace, record_retention: flags.record_days.map(|days| day * days), ..Options::default() })
 }
 
 /// Opens the server's port at once, so that a taken one ends the process, and returns its work.
@@ -189,6 +197,59 @@ async fn server(flags: &Flags, runtime: &Runtime) -> anyhow::Result<impl Future<
             }
         }
     })
+}
+
+/// The Lease of Argo's controller: since 1.10 it carries the instance id.
+fn argo_lease(flags: &Flags) -> String {
+    const NAME: &str = "argo-rollouts-controller-lock";
+    match (&flags.rollout_lease, flags.instance_id.as_str()) {
+        (Some(lease), _) => lease.clone(),
+        (None, "") => NAME.to_owned(),
+        (None, instance) => format!("{NAME}-{instance}"),
+    }
+}
+
+/// A server for metrics and health alone, on a port that is taken at once.
+async fn extra_server(
+    flags: &Flags,
+    port: u16,
+    runtime: &Runtime,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let host = match flags.listen {
+        Listen::At(address) => address.ip(),
+        Listen::Nowhere => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let address = SocketAddr::new(host, port);
+    let listener = match port {
+        0 => None,
+        _ => Some(TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))?),
+    };
+    let handle = runtime.handle();
+    Ok(async move {
+        match listener {
+            None => std::future::pending().await,
+            Some(listener) => serve_metrics(listener, handle).await.context("the server of metrics ended"),
+        }
+    })
+}
+
+/// The identity for AWS by flags and AWS's own variables; both halves of the key, or none.
+fn aws_credentials(flags: &Flags) -> anyhow::Result<Option<AwsCredentials>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(access_key_id) = flags.aws_access_key_id.clone().filter(|id| !id.is_empty()) else { return Ok(None) };
+    let secret = match &flags.aws_secret_access_key_file {
+        Some(path) => Some(read_secret(path)?),
+        None => variable("AWS_SECRET_ACCESS_KEY").map(Secret::new),
+    };
+    let secret_access_key = secret.context(
+        "there is an AWS access key id without its secret: set AWS_SECRET_ACCESS_KEY or --aws-secret-access-key-file",
+    )?;
+    Ok(Some(AwsCredentials {
+        access_key_id,
+        secret_access_key,
+        session_token: variable("AWS_SESSION_TOKEN").map(Secret::new),
+        region: flags.aws_region.clone().or_else(|| variable("AWS_DEFAULT_REGION")),
+    }))
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<Secret<String>> {

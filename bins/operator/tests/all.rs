@@ -34,6 +34,12 @@ async fn cluster(folder: &Path) -> (Handle, PathBuf) {
     (handle, kubeconfig)
 }
 
+/// A port that nobody listens on just now.
+async fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
 fn operator(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice-operator"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -93,7 +99,9 @@ async fn it_leads_serves_and_gives_its_leases_back_when_asked_to_end() {
     std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
     let (kubeconfig, secret) = (kubeconfig.to_string_lossy(), secret.to_string_lossy());
     let record = folder.path().join("record.db");
+    let metrics_port = free_port().await;
     let mut child = operator(&["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0", "--identity", "first"])
+        .args(["--metrics-port", &metrics_port])
         .args(["--webhook-secret-file", &secret, "--log", "json", "--record", &record.to_string_lossy()])
         .spawn()
         .unwrap();
@@ -119,8 +127,21 @@ async fn it_leads_serves_and_gives_its_leases_back_when_asked_to_end() {
     let (status, words) = ask(address, "POST", "/webhook/generic", "", body).await;
     assert_eq!((status, words.as_str()), (401, "header X-Sluice-Signature-256 is missing"));
 
-    let leases =
-        ["sluice-environment", "sluice-sync", "argo-rollouts-controller-lock", "sluice-analysis", "sluice-promotion"];
+    // On Argo's port there are Argo's names, and nothing but metrics and health.
+    let argo: SocketAddr = format!("127.0.0.1:{metrics_port}").parse().unwrap();
+    let (status, metrics) = ask(argo, "GET", "/metrics", "", "").await;
+    assert!(status == 200 && metrics.contains("\nargo_rollouts_controller_info{"), "{metrics}");
+    assert!(metrics.contains("\ncontroller_clientset_k8s_request_total{kind=\"rollouts\""), "{metrics}");
+    assert_eq!(ask(argo, "GET", "/healthz", "", "").await, (200, "ok".to_owned()));
+    assert_eq!(ask(argo, "POST", "/webhook/generic", &signed, body).await.0, 404);
+
+    let leases = [
+        "sluice-environment",
+        "sluice-sync",
+        "argo-rollouts-controller-lock",
+        "sluice-notification",
+        "sluice-promotion",
+    ];
     assert!(leases.iter().all(|lease| holder(&cluster, lease) == "first"));
     assert_eq!(terminate(child).await, Some(0));
     assert!(leases.iter().all(|lease| holder(&cluster, lease).is_empty()));
@@ -154,7 +175,8 @@ async fn a_port_that_is_taken_ends_it_before_it_leads() {
     let (cluster, kubeconfig) = cluster(folder.path()).await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, words) = ended(&["--kubeconfig", &kubeconfig.to_string_lossy(), "--listen", &address]).await;
+    let begin = ["--kubeconfig", &kubeconfig.to_string_lossy(), "--metrics-port", "0", "--listen", &address];
+    let (code, words) = ended(&begin).await;
     assert_eq!(code, Some(1));
     assert!(words.contains(&format!("error: {address} can't be listened on: Address already in use")), "{words}");
     assert!(cluster.with(|cluster| cluster.requests().all(|request| !request.resource.starts_with("leases"))));

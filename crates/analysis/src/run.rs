@@ -232,7 +232,10 @@ fn advance(input: &RunInput<'_>, prepared: &Prepared, step: &mut RunStep) {
     for result in &mut step.status.metric_results {
         let most = prepared.retention.of(&result.name);
         let surplus = result.measurements.len().saturating_sub(most);
-        result.measurements.drain(..surplus);
+        // A Job is kept as long as its measurement is.
+        let forgotten = result.measurements.drain(..surplus);
+        let jobs = forgotten.filter_map(|measurement| measurement.metadata.get(JOB_NAME).cloned());
+        step.jobs.extend(jobs.map(|name| JobRequest::Delete { name }));
         let was_completed = before.get(&result.name).is_some_and(|phase| phase.is_completed());
         if result.phase.is_completed() && !was_completed {
             step.ended_metrics.push((result.name.clone(), result.phase));

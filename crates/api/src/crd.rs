@@ -26,6 +26,7 @@ pub fn argo() -> Vec<Object> {
     let scale = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.HPAReplicas", "labelSelectorPath": ".status.selector"});
     let rollout = Names { kind: "Rollout", plural: "rollouts", short: &["ro"] };
     let run = Names { kind: "AnalysisRun", plural: "analysisruns", short: &["ar"] };
+    let experiment = Names { kind: "Experiment", plural: "experiments", short: &["exp"] };
     let template = Names { kind: "AnalysisTemplate", plural: "analysistemplates", short: &["at"] };
     let cluster = Names { kind: "ClusterAnalysisTemplate", plural: "clusteranalysistemplates", short: &["cat"] };
     let make = |names: &Names<'_>, scope: &str, schema: Value, columns: Vec<Value>, subresources: Value| {
@@ -41,7 +42,8 @@ pub fn argo() -> Vec<Object> {
             rollout_columns,
             with_status,
         ),
-        make(&run, "Namespaced", open_with(vec![]), run_columns, none.clone()),
+        make(&run, "Namespaced", open_with(vec![]), run_columns.clone(), none.clone()),
+        make(&experiment, "Namespaced", open_with(vec![]), run_columns, none.clone()),
         make(&template, "Namespaced", open_with(vec![]), vec![age()], none.clone()),
         make(&cluster, "Cluster", open_with(vec![]), vec![age()], none),
     ];
@@ -520,6 +522,7 @@ mod tests {
                 "promotions.sluice.dev",
                 "rollouts.argoproj.io",
                 "analysisruns.argoproj.io",
+                "experiments.argoproj.io",
                 "analysistemplates.argoproj.io",
                 "clusteranalysistemplates.argoproj.io",
             ]

@@ -116,7 +116,8 @@ pub struct Rendered {
     pub read: Vec<String>,
 }
 
-/// A metric query or other HTTP request. The runtime sends it under the egress policy.
+/// A metric query or other HTTP request, or a mail (`smtp://HOST:PORT`: the envelope in the headers From and To, the
+/// credential in Username and Password, the message as the body). The runtime sends it under the egress policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpQuery {
     /// `GET` or `POST`.
@@ -301,6 +302,20 @@ pub enum Question {
         /// Its name.
         name: String,
     },
+    /// What does this ConfigMap hold?
+    ConfigMap {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Which pods have these labels now? For pods that nobody watches.
+    Pods {
+        /// Their namespace.
+        namespace: String,
+        /// The label selector as the server reads it.
+        selector: String,
+    },
     /// Compute a commit on the branch's present head.
     PlanCommit(CommitPlan),
     /// Make the planned commit and push it with the base as the expected old id.
@@ -325,12 +340,14 @@ pub enum Answer {
     DryRun(Vec<(ObjectId, String)>),
     /// To [`Question::Http`].
     Http(HttpReply),
-    /// To [`Question::Secret`]: its values by key; those that are no text are left out.
+    /// To [`Question::Secret`] and [`Question::ConfigMap`]: its values by key; those that are no text are left out.
     Secret(BTreeMap<String, Secret<String>>),
+    /// To [`Question::Pods`].
+    Pods(Vec<Arc<Object>>),
     /// To [`Question::PlanCommit`].
     Planned(PlannedCommit),
     /// To [`Question::Push`].
     Push(PushResult),
-    /// To any question about a repository or a Secret that could not be answered.
+    /// To any question about a repository, a Secret or pods that could not be answered.
     Failed(SourceFailure),
 }

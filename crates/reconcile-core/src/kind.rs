@@ -83,6 +83,10 @@ pub mod kinds {
     pub fn config_map() -> Kind {
         Kind::namespaced("", "v1", "ConfigMap", "configmaps")
     }
+    /// Core Event.
+    pub fn event() -> Kind {
+        Kind::namespaced("", "v1", "Event", "events")
+    }
     /// Core Secret.
     pub fn secret() -> Kind {
         Kind::namespaced("", "v1", "Secret", "secrets")
@@ -134,6 +138,10 @@ pub mod kinds {
     /// Argo AnalysisRun.
     pub fn analysis_run() -> Kind {
         Kind::namespaced("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns")
+    }
+    /// Argo Experiment.
+    pub fn experiment() -> Kind {
+        Kind::namespaced("argoproj.io", "v1alpha1", "Experiment", "experiments")
     }
     /// Istio VirtualService.
     pub fn virtual_service() -> Kind {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 pub use crate::api_error::ApiError;
 use crate::api_error::{bounded, chain, classify};
+use crate::request_counts::RequestCounts;
 
 /// Largest response that is read; a LIST page of 500 objects stays far below.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -42,6 +43,7 @@ pub enum Detail {
 pub struct ApiClient {
     client: kube::Client,
     timeout: Duration,
+    counts: RequestCounts,
 }
 
 impl std::fmt::Debug for ApiClient {
@@ -51,9 +53,14 @@ impl std::fmt::Debug for ApiClient {
 }
 
 impl ApiClient {
+    /// The requests made so far, as Prometheus reads them.
+    pub(crate) fn render_counts(&self, out: &mut String) {
+        self.counts.render(out);
+    }
+
     /// Wraps a client; every request but a watch ends within `timeout`.
     pub fn new(client: kube::Client, timeout: Duration) -> Self {
-        Self { client, timeout }
+        Self { client, timeout, counts: RequestCounts::default() }
     }
 
     /// Reads one object from the quorum; `None` when it isn't there.
@@ -113,6 +120,7 @@ impl ApiClient {
     pub async fn watch(
         &self,
         kind: &Kind,
+        namespace: &str,
         label_selector: Option<&str>,
         resource_version: &str,
         timeout_seconds: u64,
@@ -123,7 +131,7 @@ impl ApiClient {
             percent(resource_version)
         );
         append_selector(&mut query, label_selector);
-        let path = format!("{}{query}", collection_path(kind, ""));
+        let path = format!("{}{query}", collection_path(kind, namespace));
         let request = request(Method::GET, &path, &Actor::Operator, detail.accept_object(), None)?;
         let response = self.send(request).await?;
         if response.status().is_success() {
@@ -263,8 +271,11 @@ impl ApiClient {
     }
 
     async fn send(&self, request: Request<Body>) -> Result<http::Response<Body>, ApiError> {
-        let send = tokio::time::timeout(self.timeout, self.client.send(request));
-        match send.await {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let sent = tokio::time::timeout(self.timeout, self.client.send(request)).await;
+        let code = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map_or(0, |answer| answer.status().as_u16());
+        self.counts.add(&method, uri.path(), uri.query().unwrap_or_default(), code);
+        match sent {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(ApiError::Unavailable { message: bounded(&chain(&error)) }),
             Err(_) => Err(ApiError::Unavailable { message: "the API server did not answer in time".to_owned() }),

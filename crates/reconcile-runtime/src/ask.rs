@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reconcile_core::{Answer, HttpReply, Question, SourceFailure};
+use reconcile_core::{Actor, Answer, HttpReply, ObjectRef, Question, SourceFailure};
 use tokio::task::JoinSet;
 
+use crate::api::{ApiClient, Detail};
 use crate::dry_run;
 use crate::exchange::Ready;
 use crate::sender::Sender;
@@ -55,6 +56,8 @@ async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
         match &question {
             Question::Http(query) => Answer::Http(answerers.sender.send(query).await),
             Question::DryRun { actor, objects } => dry_run::answer(&api, actor, objects, asked).await,
+            Question::ConfigMap { namespace, name } => config_map(&api, namespace, name, asked).await,
+            Question::Pods { namespace, selector } => pods(&api, namespace, selector, asked).await,
             other => answerers.git.answer(other).await,
         }
     });
@@ -86,6 +89,40 @@ async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
     shared.answered(&ready.slot, ready.run, answer);
 }
 
+/// Reads a ConfigMap once.
+async fn config_map(api: &ApiClient, namespace: &str, name: &str, asked: object_model::Timestamp) -> Answer {
+    let kind = reconcile_core::kinds::config_map();
+    let target = ObjectRef { kind, namespace: Some(namespace.to_owned()), name: name.to_owned() };
+    let failed = |message: String| {
+        Answer::Failed(SourceFailure { reason: "ConfigMapNotRead".to_owned(), message, at: asked, lasting: false })
+    };
+    match api.get(&Actor::Operator, &target, Detail::Full).await {
+        Ok(Some(found)) => {
+            let data = found.pointer("/data").and_then(serde_json::Value::as_object).into_iter().flatten();
+            let text = |(key, value): (&String, &serde_json::Value)| {
+                Some((key.clone(), object_model::Secret::new(value.as_str()?.to_owned())))
+            };
+            Answer::Secret(data.filter_map(text).collect())
+        }
+        Ok(None) => failed(format!("ConfigMap {namespace}/{name} does not exist")),
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Reads pods once.
+async fn pods(api: &ApiClient, namespace: &str, selector: &str, asked: object_model::Timestamp) -> Answer {
+    let kind = reconcile_core::Kind::namespaced("", "v1", "Pod", "pods");
+    match api.list(&kind, namespace, Some(selector), Detail::Full).await {
+        Ok(list) => Answer::Pods(list.items.into_iter().map(Arc::new).collect()),
+        Err(error) => Answer::Failed(SourceFailure {
+            reason: "PodsNotRead".to_owned(),
+            message: error.to_string(),
+            at: asked,
+            lasting: false,
+        }),
+    }
+}
+
 fn kind_of(question: &Question) -> &'static str {
     match question {
         Question::Fetch(_) => "fetch",
@@ -93,6 +130,8 @@ fn kind_of(question: &Question) -> &'static str {
         Question::DryRun { .. } => "dry-run",
         Question::Http(_) => "http",
         Question::Secret { .. } => "secret",
+        Question::ConfigMap { .. } => "config-map",
+        Question::Pods { .. } => "pods",
         Question::PlanCommit(_) => "plan-commit",
         Question::Push { .. } => "push",
     }

@@ -3,7 +3,9 @@
 use reconcile_core::Identity;
 use reconcile_core::analysis::AnalysisDomain;
 use reconcile_core::environment::{ENVIRONMENT_LABEL, EnvironmentDomain};
+use reconcile_core::experiment::ExperimentDomain;
 use reconcile_core::kinds;
+use reconcile_core::notification::{self, NotificationDomain};
 use reconcile_core::promotion::PromotionDomain;
 use reconcile_core::rollout::RolloutDomain;
 use reconcile_core::sync::SyncDomain;
@@ -15,10 +17,12 @@ use crate::{RuntimeBuilder, WatchSelector};
 pub struct DomainSettings {
     /// Group under which GitOpsConfig is served.
     pub group: String,
-    /// Which Rollouts and AnalysisRuns belong to this operator (Argo's `--instance-id`); empty: those without a label.
+    /// Which Rollouts, Experiments and AnalysisRuns belong to this operator (Argo's `--instance-id`); empty: those without a label.
     pub instance_id: String,
     /// Address of Prometheus where a metric names none.
     pub prometheus_address: Option<String>,
+    /// The identity with which AWS is asked.
+    pub aws: Option<analysis::AwsCredentials>,
     /// Where the Secrets of metric providers lie.
     pub operator_namespace: String,
     /// Who commits.
@@ -33,6 +37,7 @@ impl Default for DomainSettings {
             group: "sluice.dev".to_owned(),
             instance_id: String::new(),
             prometheus_address: None,
+            aws: None,
             operator_namespace: "sluice-system".to_owned(),
             bot: Identity { name: "Sluice".to_owned(), email: "sluice@localhost".to_owned() },
             only: Vec::new(),
@@ -61,16 +66,26 @@ pub fn with_domains(mut builder: RuntimeBuilder, settings: &DomainSettings) -> R
     }
     if runs("rollout") {
         builder = builder.domain(RolloutDomain { instance_id: instance_id.clone() });
+    }
+    if runs("experiment") {
+        builder = builder.domain(ExperimentDomain { instance_id: instance_id.clone() });
+    }
+    if runs("rollout") || runs("experiment") {
         for kind in [kinds::replica_set(), kinds::pod()] {
             builder = builder.watch_only(kind, WatchSelector::has(api::names::POD_TEMPLATE_HASH));
         }
     }
     if runs("analysis") {
         let prometheus_address = settings.prometheus_address.clone();
-        let metrics = analysis::Settings { prometheus_address, ..analysis::Settings::default() };
+        let metrics = analysis::Settings { prometheus_address, aws: settings.aws.clone() };
         let operator_namespace = settings.operator_namespace.clone();
         builder = builder.domain(AnalysisDomain { settings: metrics, instance_id, operator_namespace });
         builder = builder.watch_only(kinds::job(), WatchSelector::has(api::names::ANALYSIS_RUN_UID));
+    }
+    if runs("notification") {
+        let operator_namespace = settings.operator_namespace.clone();
+        builder = builder.domain(NotificationDomain { operator_namespace });
+        builder = builder.watch_only(kinds::event(), WatchSelector::equals(notification::LABEL, notification::PENDING));
     }
     if runs("promotion") {
         builder = builder.domain(PromotionDomain { group: settings.group.clone(), bot: settings.bot.clone() });

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use reconcile_core::{Act, ActError, Action, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World};
+use reconcile_core::{
+    Act, ActError, Action, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World, notification,
+};
 use tokio::time::Instant;
 
 use crate::TaskKey;
@@ -69,6 +71,8 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, task: &TaskKey) {
         }
     }
     shared.metrics.observe("sluice_reconcile_seconds", &[("domain", domain)], begun.elapsed());
+    let failed = matches!(outcome, Outcome::Failed);
+    shared.tally.reconciled(domain, &task.key.namespace, &task.key.name, begun.elapsed(), failed);
     let result = match outcome {
         Outcome::Progress => {
             shared.queue.add_at(task.clone(), Instant::now() + Duration::from_secs(1));
@@ -240,6 +244,7 @@ async fn read_one(shared: &Arc<Shared>, request: Fresh) -> Result<(), ApiError> 
     match request {
         Fresh::One(target) => shared.refresh_object(&target).await,
         Fresh::All(kind, namespace) => {
+            let namespace = shared.options.scope(&kind, namespace);
             let sequence = lock(&shared.store).list_begins();
             let selector = lock(&shared.store).selector(&kind).and_then(|selector| selector.text());
             let list = shared.api.list(&kind, &namespace, selector.as_deref(), Detail::of(&kind)).await;
@@ -433,15 +438,27 @@ fn refusal_expires(shared: &Shared, task: &TaskKey) -> Option<Instant> {
     lock(&shared.refusals).get(task)?.values().map(|refusal| refusal.at + REFUSAL_TTL).min()
 }
 
+/// Whether the object that a note is about has a subscription for it: its Event is a message then.
+fn wants_to_hear(shared: &Shared, note: &Note) -> bool {
+    let is_sent = shared.domains.iter().any(|domain| domain.name() == "notification");
+    let namespace = note.about.namespace.clone().unwrap_or_default();
+    let about = lock(&shared.store).get(&note.about.kind, &namespace, &note.about.name);
+    is_sent && about.is_some_and(|about| notification::may_want(&about, note.reason.0))
+}
+
 async fn write_event(shared: &Arc<Shared>, task: &TaskKey, note: &Note) {
     let kind = Kind::namespaced("", "v1", "Event", "events");
     let component = format!("sluice-{}", shared.domains.get(task.domain).map_or("", |domain| domain.name()));
-    let event = event_of(note, &component, shared.clock.now());
+    let mut event = event_of(note, &component, shared.clock.now());
+    if wants_to_hear(shared, note) {
+        event.set_label(notification::LABEL, notification::PENDING);
+    }
     if !shared.events.first(event.name()) || !shared.leadership.is_held(task.domain) {
         return;
     }
     match shared.api.create(&reconcile_core::Actor::Operator, &kind, &event).await {
-        Ok(_) | Err(ApiError::AlreadyExists { .. }) => {}
+        Ok(_) => shared.tally.told(note),
+        Err(ApiError::AlreadyExists { .. }) => {}
         Err(error) => {
             shared.events.forget(event.name());
             tracing::warn!(object = %note.about, reason = note.reason.0, %error, "an Event was not written");

@@ -283,6 +283,8 @@ fn lane_of(question: &Question) -> Option<String> {
         | Question::Render { .. }
         | Question::DryRun { .. }
         | Question::Http(_)
+        | Question::ConfigMap { .. }
+        | Question::Pods { .. }
         | Question::Secret { .. } => None,
     }
 }

@@ -82,7 +82,7 @@ impl GitWorker {
                 if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
             ),
             Question::Secret { namespace, name } => return self.values(namespace, name).await.map(Answer::Secret),
-            Question::Http(_) | Question::DryRun { .. } => {
+            Question::Http(_) | Question::DryRun { .. } | Question::ConfigMap { .. } | Question::Pods { .. } => {
                 return Err(self.inner.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true));
             }
         };
@@ -189,9 +189,11 @@ impl Inner {
             }
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
-            Question::Http(_) | Question::DryRun { .. } | Question::Secret { .. } => {
-                Err(self.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true))
-            }
+            Question::Http(_)
+            | Question::DryRun { .. }
+            | Question::ConfigMap { .. }
+            | Question::Pods { .. }
+            | Question::Secret { .. } => Err(self.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true)),
         }
     }
 

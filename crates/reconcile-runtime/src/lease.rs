@@ -26,6 +26,9 @@ const RELEASE: Duration = Duration::from_secs(5);
 /// Pause between two renewals: after a failed one there is time for another before the holder stops.
 const RENEW: Duration = Duration::from_secs(4);
 
+/// The domains that share the Lease of Argo's controller: it drives all three kinds.
+const ARGO_DOMAINS: [&str; 3] = ["rollout", "analysis", "experiment"];
+
 /// Where and as whom Leases are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseOptions {
@@ -33,20 +36,41 @@ pub struct LeaseOptions {
     pub namespace: String,
     /// This replica; unique among all.
     pub identity: String,
-    /// Names that differ from `sluice-DOMAIN`, by domain.
+    /// Names that differ from `sluice-DOMAIN`, by domain; with `NAMESPACE/` before it when that differs too.
     pub names: BTreeMap<String, String>,
 }
 
 impl LeaseOptions {
-    /// Leases in `namespace` under the usual names. The rollout domain uses Argo's own Lease, so that the two never
-    /// drive the same Rollouts.
+    /// Leases in `namespace` under the usual names. What drives Argo's kinds uses Argo's own Lease, so that the two never
+    /// drive the same objects.
     pub fn new(namespace: &str, identity: &str) -> Self {
-        let names = BTreeMap::from([("rollout".to_owned(), "argo-rollouts-controller-lock".to_owned())]);
-        Self { namespace: namespace.to_owned(), identity: identity.to_owned(), names }
+        Self { namespace: namespace.to_owned(), identity: identity.to_owned(), names: BTreeMap::new() }
+            .with_argo_lease("argo-rollouts-controller-lock")
     }
 
-    fn name(&self, domain: &str) -> String {
-        self.names.get(domain).cloned().unwrap_or_else(|| format!("sluice-{domain}"))
+    /// Takes another Lease for Argo's kinds: `NAME`, or `NAMESPACE/NAME` where its controller runs.
+    #[must_use]
+    pub fn with_argo_lease(mut self, name: &str) -> Self {
+        self.names.extend(ARGO_DOMAINS.map(|domain| (domain.to_owned(), name.to_owned())));
+        self
+    }
+
+    fn target(&self, domain: &str) -> ObjectRef {
+        let name = self.names.get(domain).cloned().unwrap_or_else(|| format!("sluice-{domain}"));
+        let (namespace, name) = match name.split_once('/') {
+            Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+            None => (self.namespace.clone(), name),
+        };
+        ObjectRef { kind: lease_kind(), namespace: Some(namespace), name }
+    }
+
+    /// The Leases with the places of the domains that each of them is for.
+    pub(crate) fn targets(&self, domains: &[&'static str]) -> BTreeMap<ObjectRef, Vec<usize>> {
+        let mut targets: BTreeMap<ObjectRef, Vec<usize>> = BTreeMap::new();
+        for (place, domain) in domains.iter().enumerate() {
+            targets.entry(self.target(domain)).or_default().push(place);
+        }
+        targets
     }
 }
 
@@ -72,13 +96,15 @@ impl Leadership {
         until.get(&domain).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn hold(&self, domain: usize, until: Option<Instant>) {
+    fn hold(&self, domains: &[usize], until: Option<Instant>) {
         let Some(all) = &self.until else { return };
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        match until {
-            Some(until) => all.insert(domain, until),
-            None => all.remove(&domain),
-        };
+        for domain in domains {
+            match until {
+                Some(until) => all.insert(*domain, until),
+                None => all.remove(domain),
+            };
+        }
     }
 }
 
@@ -94,10 +120,8 @@ struct Seen {
     since: Option<Instant>,
 }
 
-/// Takes and renews the Lease of one domain for ever.
-pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOptions) {
-    let name = options.name(shared.domains.get(domain).map_or("", |domain| domain.name()));
-    let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
+/// Takes and renews the Lease of some domains for ever.
+pub(crate) async fn run(shared: Arc<Shared>, target: ObjectRef, domains: Vec<usize>, identity: String) {
     let mut seen = Seen::default();
     let mut held_until: Option<Instant> = None;
     let mut own: Option<Object> = None;
@@ -105,23 +129,23 @@ pub(crate) async fn run(shared: Arc<Shared>, domain: usize, options: LeaseOption
     loop {
         let begun = Instant::now();
         let mut pause = RETRY;
-        let won = try_once(&shared, &target, &options.identity, &mut seen, &mut own).await;
+        let won = try_once(&shared, &target, &identity, &mut seen, &mut own).await;
         match won {
             Ok(true) => {
                 failures = Failures::default();
                 pause = RENEW;
                 if held_until.is_none() {
-                    tracing::info!(lease = %target, identity = %options.identity, "leading");
+                    tracing::info!(lease = %target, identity = %identity, "leading");
                 }
                 held_until = Some(begun + RENEW_DEADLINE);
-                shared.leadership.hold(domain, held_until);
-                shared.queue.enable(domain, true);
+                shared.leadership.hold(&domains, held_until);
+                domains.iter().for_each(|domain| shared.queue.enable(*domain, true));
             }
-            Ok(false) => lose(&shared, domain, &target, &mut held_until),
+            Ok(false) => lose(&shared, &domains, &target, &mut held_until),
             Err(error) => failures.tell(&target, &error),
         }
         if held_until.is_some_and(|until| Instant::now() + RETRY >= until) {
-            lose(&shared, domain, &target, &mut held_until);
+            lose(&shared, &domains, &target, &mut held_until);
         }
         tokio::time::sleep(pause).await;
     }
@@ -144,12 +168,12 @@ impl Failures {
     }
 }
 
-fn lose(shared: &Shared, domain: usize, target: &ObjectRef, held_until: &mut Option<Instant>) {
+fn lose(shared: &Shared, domains: &[usize], target: &ObjectRef, held_until: &mut Option<Instant>) {
     if held_until.take().is_some() {
         tracing::error!(lease = %target, "the Lease is lost, acting stops");
     }
-    shared.leadership.hold(domain, None);
-    shared.queue.enable(domain, false);
+    shared.leadership.hold(domains, None);
+    domains.iter().for_each(|domain| shared.queue.enable(*domain, false));
 }
 
 /// Returns whether the Lease is ours now, and keeps it in `own` as we wrote it: the next renewal needs no look first, its
@@ -219,22 +243,21 @@ async fn try_once(
 
 /// Gives the Leases back that `identity` holds, so that another replica can begin at once.
 pub(crate) async fn release(api: &ApiClient, options: &LeaseOptions, domains: &[&'static str]) {
-    let all = futures::future::join_all(domains.iter().map(|domain| release_one(api, options, domain)));
+    let targets = options.targets(domains);
+    let all = futures::future::join_all(targets.keys().map(|target| release_one(api, options, target)));
     if tokio::time::timeout(RELEASE, all).await.is_err() {
         tracing::warn!("the API server did not take the Leases back in time; they expire");
     }
 }
 
-async fn release_one(api: &ApiClient, options: &LeaseOptions, domain: &str) {
-    let name = options.name(domain);
-    let target = ObjectRef { kind: lease_kind(), namespace: Some(options.namespace.clone()), name };
-    let Ok(Some(mut lease)) = api.get(&Actor::Operator, &target, Detail::Full).await else { return };
+async fn release_one(api: &ApiClient, options: &LeaseOptions, target: &ObjectRef) {
+    let Ok(Some(mut lease)) = api.get(&Actor::Operator, target, Detail::Full).await else { return };
     if lease.str_at("/spec/holderIdentity") != Some(options.identity.as_str()) {
         return;
     }
     lease.set_at(&["spec", "holderIdentity"], "".into());
     lease.set_at(&["spec", "leaseDurationSeconds"], 1.into());
-    if let Err(error) = api.replace(&target, &lease).await {
+    if let Err(error) = api.replace(target, &lease).await {
         tracing::info!(lease = %target, %error, "the Lease was not given back");
     }
 }

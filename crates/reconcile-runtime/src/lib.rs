@@ -29,6 +29,7 @@
 mod act;
 mod api;
 mod api_error;
+mod argo_metrics;
 mod ask;
 mod clock;
 mod discovery;
@@ -43,6 +44,7 @@ mod git_files;
 mod git_images;
 mod git_render;
 mod lease;
+mod mail;
 mod metrics;
 mod queue;
 mod readers;
@@ -50,6 +52,7 @@ mod record;
 mod record_actual;
 mod record_sqlite;
 mod remotes;
+mod request_counts;
 mod runtime;
 mod selector;
 mod sender;
@@ -61,6 +64,7 @@ mod view;
 mod watch;
 mod webhook;
 
+pub use analysis::AwsCredentials;
 pub use api::{ApiClient, ApiError, Detail, ObjectList, Patch};
 pub use ask::{GitBackend, NoGit};
 pub use clock::Clock;
@@ -77,5 +81,5 @@ pub use remotes::{GitCredential, MemoryRemotes, RemoteFactory, RemoteFactoryErro
 pub use runtime::{Handle, Options, Runtime, RuntimeBuilder};
 pub use selector::WatchSelector;
 pub use sender::{EgressPolicy, HttpSender, InProcess, Sender, SenderError};
-pub use server::{RecordAccess, ServerOptions, serve};
+pub use server::{RecordAccess, ServerOptions, serve, serve_metrics};
 pub use store::{Change, MANAGED_LABEL, OVERLAY_AGE_MAX, Store, Sync};

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reconcile_core::{Domain, Kind};
+use reconcile_core::{Domain, Kind, Scope, kinds};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::api::ApiClient;
+use crate::argo_metrics::{self, Seen, Tally};
 use crate::ask::Answerers;
 use crate::discovery::discover;
 use crate::erased::AnyDomain;
@@ -33,6 +34,8 @@ pub struct Options {
     pub selectors: BTreeMap<Kind, WatchSelector>,
     /// Leader election; `None` runs without.
     pub leases: Option<LeaseOptions>,
+    /// The only namespace that is looked at, apart from kinds of the cluster; `None` for all.
+    pub namespace: Option<String>,
     /// Whether what the cluster shows of managed objects is recorded.
     pub record_actual: bool,
     /// How long rows of the record are kept; `None` for ever.
@@ -47,8 +50,19 @@ impl Default for Options {
             request_timeout: Duration::from_secs(30),
             selectors: BTreeMap::new(),
             leases: None,
+            namespace: None,
             record_actual: true,
             record_retention: None,
+        }
+    }
+}
+
+impl Options {
+    /// Where objects of a kind are looked for: the one namespace, when there is only one.
+    pub(crate) fn scope(&self, kind: &Kind, namespace: String) -> String {
+        match (&self.namespace, kind.scope) {
+            (Some(only), Scope::Namespaced) => only.clone(),
+            _ => namespace,
         }
     }
 }
@@ -132,6 +146,7 @@ impl RuntimeBuilder {
             queue: Queue::default(),
             record: self.record,
             metrics: Metrics::default(),
+            tally: Tally::default(),
             leadership,
             store: Mutex::default(),
             exchange: Mutex::default(),
@@ -209,13 +224,14 @@ impl Runtime {
         tasks.spawn(supervise(shared.clone()));
         tasks.spawn(crate::ask::run(shared.clone(), answerers));
         tasks.spawn(confirm_overlays(shared.clone()));
-        for domain in 0..shared.domains.len() {
-            match shared.options.leases.clone() {
-                Some(leases) => {
-                    tasks.spawn(crate::lease::run(shared.clone(), domain, leases));
+        match &shared.options.leases {
+            Some(leases) => {
+                let names: Vec<&'static str> = shared.domains.iter().map(|domain| domain.name()).collect();
+                for (target, domains) in leases.targets(&names) {
+                    tasks.spawn(crate::lease::run(shared.clone(), target, domains, leases.identity.clone()));
                 }
-                None => shared.queue.enable(domain, true),
             }
+            None => (0..shared.domains.len()).for_each(|domain| shared.queue.enable(domain, true)),
         }
         tokio::select! {
             biased;
@@ -386,7 +402,22 @@ impl Handle {
         for (kind, count) in counts {
             shared.metrics.set("sluice_store_objects", &[("kind", &kind)], count);
         }
-        shared.metrics.render()
+        let mut text = shared.metrics.render();
+        argo_metrics::render(&self.seen(), &shared.tally, &mut text);
+        shared.api.render_counts(&mut text);
+        text
+    }
+
+    fn seen(&self) -> Seen {
+        let store = lock(&self.shared.store);
+        let mut templates = store.list(&kinds::analysis_template(), "");
+        templates.extend(store.list(&kinds::cluster_analysis_template(), ""));
+        Seen {
+            rollouts: store.list(&kinds::rollout(), ""),
+            runs: store.list(&kinds::analysis_run(), ""),
+            experiments: store.list(&kinds::experiment(), ""),
+            templates,
+        }
     }
 
     /// A counter by name and labels, for tests.

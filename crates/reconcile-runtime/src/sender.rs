@@ -115,6 +115,9 @@ impl HttpSender {
     }
 
     async fn exchange(&self, query: &HttpQuery) -> Result<(u16, String), String> {
+        if crate::mail::is_mail(&query.url) {
+            return crate::mail::send(self.policy, query).await;
+        }
         let url = reqwest::Url::parse(&query.url).map_err(|error| format!("bad URL: {error}"))?;
         permitted(self.policy, &url)?;
         let client = if query.insecure_tls { &self.insecure } else { &self.client };

@@ -65,7 +65,25 @@ impl Reply {
 /// # Errors
 /// When the listener fails for good.
 pub async fn serve(listener: TcpListener, handle: Handle, options: ServerOptions) -> std::io::Result<()> {
-    let options = Arc::new(options);
+    serve_face(listener, handle, Face::Whole(options)).await
+}
+
+/// Serves metrics and health alone, on the ports that Argo Rollouts has for them.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve_metrics(listener: TcpListener, handle: Handle) -> std::io::Result<()> {
+    serve_face(listener, handle, Face::Metrics).await
+}
+
+/// What a server offers.
+enum Face {
+    Whole(ServerOptions),
+    Metrics,
+}
+
+async fn serve_face(listener: TcpListener, handle: Handle, face: Face) -> std::io::Result<()> {
+    let options = Arc::new(face);
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         while connections.len() >= CONNECTIONS_MAX {
@@ -108,8 +126,12 @@ fn is_passing(error: &std::io::Error) -> bool {
         || error.raw_os_error() == Some(24)
 }
 
-async fn respond(handle: &Handle, options: &ServerOptions, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let reply = answer(handle, options, request).await;
+async fn respond(handle: &Handle, face: &Face, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let reply = match face {
+        Face::Whole(options) => answer(handle, options, request).await,
+        Face::Metrics => told(handle, request.method(), request.uri().path())
+            .unwrap_or_else(|| Reply::text(StatusCode::NOT_FOUND, "there is nothing here")),
+    };
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() = reply.status;
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(reply.content_type));
@@ -118,14 +140,10 @@ async fn respond(handle: &Handle, options: &ServerOptions, request: Request<Inco
 
 async fn answer(handle: &Handle, options: &ServerOptions, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
+    if let Some(reply) = told(handle, request.method(), &path) {
+        return reply;
+    }
     match (request.method(), path.as_str()) {
-        (&Method::GET, "/healthz" | "/livez") => Reply::text(StatusCode::OK, "ok"),
-        (&Method::GET, "/readyz") if handle.is_ready() => Reply::text(StatusCode::OK, "ok"),
-        (&Method::GET, "/readyz") => Reply::text(StatusCode::SERVICE_UNAVAILABLE, "the watches are not complete yet"),
-        (&Method::GET, "/metrics") => {
-            let content_type = "text/plain; version=0.0.4; charset=utf-8";
-            Reply { status: StatusCode::OK, content_type, body: handle.metrics() }
-        }
         (&Method::POST, "/webhook/github" | "/webhook/generic") => webhook(handle, options, request, &path).await,
         (&Method::GET, path) if path.starts_with("/v1/record/") => {
             answer_record(handle, &options.record_access, &request).await
@@ -134,6 +152,23 @@ async fn answer(handle: &Handle, options: &ServerOptions, request: Request<Incom
             Reply::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
         }
         _ => Reply::text(StatusCode::NOT_FOUND, "there is nothing here"),
+    }
+}
+
+/// What an operator says of itself to anybody.
+fn told(handle: &Handle, method: &Method, path: &str) -> Option<Reply> {
+    if method != Method::GET {
+        return None;
+    }
+    match path {
+        "/healthz" | "/livez" => Some(Reply::text(StatusCode::OK, "ok")),
+        "/readyz" if handle.is_ready() => Some(Reply::text(StatusCode::OK, "ok")),
+        "/readyz" => Some(Reply::text(StatusCode::SERVICE_UNAVAILABLE, "the watches are not complete yet")),
+        "/metrics" => {
+            let content_type = "text/plain; version=0.0.4; charset=utf-8";
+            Some(Reply { status: StatusCode::OK, content_type, body: handle.metrics() })
+        }
+        _ => None,
     }
 }
 

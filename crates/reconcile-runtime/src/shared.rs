@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::api::{ApiClient, Detail};
+use crate::argo_metrics::Tally;
 use crate::discovery::{Discovery, Known};
 use crate::erased::AnyDomain;
 use crate::exchange::{Asked, Exchange};
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) record: Arc<dyn Record>,
     pub(crate) metrics: Metrics,
+    pub(crate) tally: Tally,
     pub(crate) leadership: Leadership,
     pub(crate) store: Mutex<Store>,
     pub(crate) exchange: Mutex<Exchange>,

@@ -73,7 +73,8 @@ pub(crate) async fn run(shared: Arc<Shared>, kind: Kind, selector: WatchSelector
 
 async fn list(shared: &Shared, kind: &Kind, selector: Option<&str>) -> Result<String, ApiError> {
     let sequence = lock(&shared.store).list_begins();
-    let list = shared.api.list(kind, "", selector, Detail::of(kind)).await?;
+    let namespace = shared.options.scope(kind, String::new());
+    let list = shared.api.list(kind, &namespace, selector, Detail::of(kind)).await?;
     let version = list.resource_version.parse().unwrap_or(0);
     let changes = lock(&shared.store).replace(kind, "", list.items, version, sequence);
     shared.changed(changes);
@@ -85,9 +86,10 @@ async fn list(shared: &Shared, kind: &Kind, selector: Option<&str>) -> Result<St
 async fn follow(shared: &Shared, kind: &Kind, selector: Option<&str>, mut version: String) {
     let mut failures = 0_u32;
     let seconds = watch_seconds(&shared.options, kind);
+    let namespace = shared.options.scope(kind, String::new());
     loop {
         let begun = tokio::time::Instant::now();
-        let end = match shared.api.watch(kind, selector, &version, seconds, Detail::of(kind)).await {
+        let end = match shared.api.watch(kind, &namespace, selector, &version, seconds, Detail::of(kind)).await {
             Ok(response) => {
                 let events = read_events(shared, kind, response.into_body(), &mut version);
                 let limit = Duration::from_secs(seconds) + WATCH_GRACE;

@@ -1,5 +1,6 @@
 //! `sluice get`: tables as kubectl users expect them.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use object_model::Object;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use crate::args::{Form, Get, Reach};
 use crate::cluster::{Cluster, Named, connect, parse};
+use crate::commands::family::{self, Family};
 use crate::output::{Failure, line, objects, print, table};
 
 /// Lists or shows; with `--watch` again whenever something changed.
@@ -17,10 +19,26 @@ pub(crate) async fn run(reach: &Reach, args: &Get) -> Result<(), Failure> {
     let mut before = String::new();
     loop {
         let found = find(&cluster, &named, name.as_deref(), args.all_namespaces).await?;
-        let text = show(&named, &found, args, name.is_some());
-        if text != before {
+        let (text, told) = match found.as_slice() {
+            [one] if name.is_some() && args.output == Form::Table && family::has_family(named.kind) => {
+                let family = Family::read(&cluster, named.kind).await?;
+                (
+                    family::show(one, &family, Some(reconcile_runtime::Clock::Wall.now())),
+                    family::show(one, &family, None),
+                )
+            }
+            _ => {
+                let text = show(&named, &found, args, name.is_some());
+                (text.clone(), text)
+            }
+        };
+        if told != before {
+            if args.watch && std::io::stdout().is_terminal() {
+                // A picture that changes stays in its place.
+                print("\x1b[H\x1b[2J");
+            }
             print(&text);
-            before = text;
+            before = told;
         }
         if !args.watch {
             return Ok(());
@@ -94,7 +112,7 @@ fn columns(kind: &str, wide: bool) -> Vec<(&'static str, &'static str)> {
             ("UPDATED", "/status/updatedReplicas"),
             ("AVAILABLE", "/status/availableReplicas"),
         ],
-        "AnalysisRun" => vec![("STATUS", "/status/phase")],
+        "AnalysisRun" | "Experiment" => vec![("STATUS", "/status/phase")],
         "Environment" => vec![("NAMESPACE", "/status/namespace"), ("READY", "?Ready"), ("PATH", "/spec/source/path")],
         "Promotion" => vec![
             ("ACTION", "/spec/action"),
@@ -108,7 +126,7 @@ fn columns(kind: &str, wide: bool) -> Vec<(&'static str, &'static str)> {
     if wide || kind == "Promotion" {
         match kind {
             "GitOpsConfig" => columns.extend([("URL", "/spec/url"), ("MESSAGE", "!Ready")]),
-            "Rollout" | "Promotion" | "AnalysisRun" => columns.push(("MESSAGE", "/status/message")),
+            "Rollout" | "Promotion" | "AnalysisRun" | "Experiment" => columns.push(("MESSAGE", "/status/message")),
             _ => {}
         }
     }

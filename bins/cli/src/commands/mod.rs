@@ -4,6 +4,7 @@ pub(crate) mod chart;
 pub(crate) mod deliver;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod family;
 pub(crate) mod get;
 pub(crate) mod install;
 pub(crate) mod record;

@@ -74,11 +74,32 @@ pub(crate) async fn abort(reach: &Reach, args: &Target) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tries again from the first step.
+/// Tries again from the first step; an Experiment from its beginning.
 pub(crate) async fn retry(reach: &Reach, args: &Target) -> Result<(), Failure> {
-    let (_, name) = parse_target(reach, &args.target, "rollout")?;
+    let (named, name) = parse_target(reach, &args.target, "rollout")?;
+    if named.kind == "Experiment" {
+        let cluster = connect(reach).await?;
+        let patch = json!({"status": null});
+        merge(&cluster.client, API_VERSION, named.kind, &cluster.namespace, &name, "", &patch).await?;
+        line(&format!("experiment/{name} retried"));
+        return Ok(());
+    }
     ask(&connect(reach).await?, &name, Wish::Retry).await?;
     line(&format!("rollout/{name} retried"));
+    Ok(())
+}
+
+/// Ends an AnalysisRun or an Experiment before its time.
+pub(crate) async fn terminate(reach: &Reach, args: &Target) -> Result<(), Failure> {
+    let (named, name) = parse_target(reach, &args.target, "analysisrun")?;
+    if !matches!(named.kind, "AnalysisRun" | "Experiment") {
+        return Err(Failure::usage(format!("`{}` is neither an AnalysisRun nor an Experiment", args.target))
+            .hint("sluice terminate experiment/NAME; a Rollout is ended with sluice abort"));
+    }
+    let cluster = connect(reach).await?;
+    let patch = json!({"spec": {"terminate": true}});
+    merge(&cluster.client, API_VERSION, named.kind, &cluster.namespace, &name, "", &patch).await?;
+    line(&format!("{}/{name} terminated", named.kind.to_lowercase()));
     Ok(())
 }
 

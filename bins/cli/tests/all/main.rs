@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what is wrong by failing")]
 
 mod diff;
+mod experiment;
 mod revision;
 
 use std::path::{Path, PathBuf};

@@ -52,6 +52,33 @@ impl JobState {
     }
 }
 
+/// Why a container waits that will not begin by itself.
+const STUCK: [&str; 3] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"];
+
+impl JobState {
+    /// The same in the light of the Job's pods: whether one of them can't begin.
+    #[must_use]
+    pub fn with_pods<'a>(self, pods: impl IntoIterator<Item = &'a Object>) -> Self {
+        if self != Self::Running {
+            return self;
+        }
+        pods.into_iter().find_map(stuck).map_or(self, Self::Stuck)
+    }
+}
+
+fn stuck(pod: &Object) -> Option<String> {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let mut containers = lists.iter().flat_map(|list| pod.list_at(list));
+    containers.find_map(|container| {
+        let waiting = container.pointer("/state/waiting")?;
+        let text = |key: &str| waiting.get(key).and_then(Json::as_str).unwrap_or_default();
+        let name = container.get("name").and_then(Json::as_str).unwrap_or_default();
+        let (reason, message) = (text("reason"), text("message"));
+        let told = format!("Pod {}, container {name} has terminal error ({reason}): {message}", pod.name());
+        STUCK.contains(&reason).then_some(told)
+    })
+}
+
 impl Job {
     pub(super) fn parse(json: &Json) -> Self {
         let section = |key: &str| json.get(key).cloned().unwrap_or_default();
@@ -97,6 +124,24 @@ mod tests {
         assert_eq!(Job::name(&run, "smoke", 3), "6e4b0f5c-0000-1111-2222-333344445555.smoke.3");
         let long = Job::name(&run, &"a-metric-with-a-very-long-name".repeat(2), 12);
         assert_eq!((long.len(), long.ends_with(".12")), (63, true));
+    }
+
+    #[test]
+    fn a_pod_whose_image_is_not_to_be_had_is_told_by_its_name() {
+        let pod = |list: &str, reason: &str| {
+            let waiting = json!({"reason": reason, "message": "not there"});
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                "status": {list: [{"name": "a", "state": {"running": {}}}, {"name": "b", "state": {"waiting": waiting}}]},
+            });
+            Object::parse(pod).unwrap()
+        };
+        let stuck = JobState::Stuck("Pod p, container b has terminal error (ErrImagePull): not there".to_owned());
+        for list in ["containerStatuses", "initContainerStatuses"] {
+            assert_eq!(JobState::Running.with_pods([&pod(list, "ErrImagePull")]), stuck);
+        }
+        assert_eq!(JobState::Running.with_pods([&pod("containerStatuses", "ContainerCreating")]), JobState::Running);
+        assert_eq!(JobState::Complete.with_pods([&pod("containerStatuses", "ErrImagePull")]), JobState::Complete);
     }
 
     #[test]

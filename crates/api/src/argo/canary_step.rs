@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::analysis_ref::{AnalysisRef, read_analysis};
 use super::canary::has_provider;
+use super::experiment::{ExperimentStep, read_experiment_step};
 use super::sizes::read_count;
 use crate::Fields;
 use crate::fields::read_duration;
@@ -27,6 +28,8 @@ pub enum CanaryStep {
     },
     /// `analysis`.
     Analysis(AnalysisRef),
+    /// `experiment`.
+    Experiment(Box<ExperimentStep>),
     /// `setHeaderRoute` as written.
     SetHeaderRoute(Value),
     /// `setMirrorRoute` as written.
@@ -77,9 +80,11 @@ fn read_step(
             check_arguments(fields, at, value);
             Some(CanaryStep::Analysis(read_analysis(fields, &format!("{at}.analysis"), value)))
         }
+        "experiment" => read_experiment_step(fields, at, value, routing.is_some())
+            .map(|step| CanaryStep::Experiment(Box::new(step))),
         "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, routing, managed),
         other => {
-            let served = "setWeight, pause, setCanaryScale, analysis, setHeaderRoute and setMirrorRoute";
+            let served = "setWeight, pause, setCanaryScale, analysis, experiment, setHeaderRoute and setMirrorRoute";
             fields.problem(at, format!("the step `{other}` is not served yet; {served} are"));
             None
         }

@@ -1,9 +1,10 @@
-//! argoproj.io/v1alpha1: Rollout, AnalysisTemplate, AnalysisRun (semantics: Argo Rollouts 1.9).
+//! argoproj.io/v1alpha1: Rollout, AnalysisTemplate, AnalysisRun, Experiment (semantics: Argo Rollouts 1.9).
 
 mod analysis_ref;
 mod blue_green;
 mod canary;
 mod canary_step;
+mod experiment;
 mod rollout;
 mod sizes;
 mod status;
@@ -13,6 +14,10 @@ pub use analysis_ref::AnalysisRef;
 pub use blue_green::BlueGreen;
 pub use canary::{Canary, PingPong, ProgressThreshold};
 pub use canary_step::CanaryStep;
+pub use experiment::{
+    Experiment, ExperimentAnalysis, ExperimentRunStatus, ExperimentStatus, ExperimentStep, ExperimentTemplate, SpecRef,
+    StepTemplate, TemplatePhase, TemplateStatus, is_completed_phase,
+};
 pub use rollout::{Rollout, Strategy, WorkloadRef, WorkloadScaleDown};
 pub use sizes::{AntiAffinity, IntOrPercent, PodMetadata};
 pub use status::{

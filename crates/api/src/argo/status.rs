@@ -60,6 +60,8 @@ pub struct RolloutStatus {
     pub background_run: Option<RunStatus>,
     /// `canary.currentStepAnalysisRunStatus`.
     pub step_run: Option<RunStatus>,
+    /// `canary.currentExperiment`.
+    pub experiment: Option<String>,
     /// `canary.weights.stable`.
     pub stable_weight: Option<WeightDestination>,
     /// `canary.stablePingPong`: `ping` or `pong`.
@@ -182,6 +184,7 @@ impl RolloutStatus {
             duration: DurationStatus::parse(rollout),
             background_run: run("/status/canary/currentBackgroundAnalysisRunStatus"),
             step_run: run("/status/canary/currentStepAnalysisRunStatus"),
+            experiment: text("/status/canary/currentExperiment").map(str::to_owned),
         }
     }
 }

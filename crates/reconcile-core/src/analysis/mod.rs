@@ -1,11 +1,14 @@
 //! The analysis domain: AnalysisRuns measured by the state machine of the `analysis` crate.
 
+mod jobs;
+pub(crate) mod recipe;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::analysis::{
-    Answer as Measured, Comparison, JobRequest, JobState, Query, QueryKey, Reply, RunInput, RunSpec, RunStatus,
-    RunStep, SecretAnswer, SecretPlace, SecretRef, Settings,
+    Answer as Measured, Comparison, JobState, Query, QueryKey, Reply, RunInput, RunSpec, RunStatus, RunStep,
+    SecretAnswer, SecretPlace, SecretRef, Settings,
 };
 use object_model::{Object, Timestamp, Uid};
 use serde_json::{Value, json};
@@ -57,6 +60,10 @@ pub struct Snapshot {
     pub jobs: BTreeMap<String, JobState>,
     /// The same as objects, those that are there.
     pub job_objects: BTreeMap<String, Arc<Object>>,
+    /// Looks at pods that are due, and not on their way: the slot, and the Job.
+    pub looks: Vec<(Slot, String)>,
+    /// When the next look is due.
+    pub next_look: Option<Timestamp>,
     /// Secrets that are being read.
     pub asked_secrets: Vec<Slot>,
     /// Secrets that were read.
@@ -91,6 +98,8 @@ impl Domain for AnalysisDomain {
             replies: BTreeMap::new(),
             jobs: BTreeMap::new(),
             job_objects: BTreeMap::new(),
+            looks: Vec::new(),
+            next_look: None,
             asked_secrets: Vec::new(),
             secrets: BTreeMap::new(),
             operator_namespace: self.operator_namespace.clone(),
@@ -131,20 +140,6 @@ impl Domain for AnalysisDomain {
 }
 
 impl Snapshot {
-    /// Looks at the Jobs that the status remembers.
-    fn observe_jobs(&mut self, view: &dyn View) {
-        let Ok(status) = &self.status else { return };
-        let namespace = self.run.namespace().unwrap_or_default();
-        for result in &status.metric_results {
-            let last = result.measurements.last().filter(|last| last.finished_at.is_none());
-            let Some(name) = last.and_then(|last| last.metadata.get("job-name")) else { continue };
-            let job = view.get(&kinds::job(), namespace, name);
-            let job = job.filter(|job| job.controller().is_some_and(|owner| owner.uid == self.uid));
-            self.jobs.insert(name.clone(), job.as_deref().map_or(JobState::Absent, JobState::of));
-            self.job_objects.extend(job.map(|job| (name.clone(), job)));
-        }
-    }
-
     /// Looks for answers: first what would be asked, then whether it was answered, which may lead to the next question.
     fn observe_answers(&mut self, view: &dyn View) {
         for _ in 0..ROUNDS_MAX {
@@ -291,7 +286,8 @@ fn decide(snapshot: &Snapshot) -> Plan {
     let open: Vec<&Query> = step.queries.iter().filter(|query| !snapshot.asked.contains(&query.key)).collect();
     plan.stage(open.into_iter().map(ask).collect());
     plan.stage(ask_secrets(snapshot, &step.secrets));
-    plan.stage(step.jobs.iter().filter_map(|job| job_act(snapshot, job)).collect());
+    plan.stage(snapshot.looks.iter().map(|(slot, job)| jobs::look(snapshot, slot, job)).collect());
+    plan.stage(step.jobs.iter().filter_map(|job| jobs::act(snapshot, job)).collect());
     plan.stage(snapshot.used.iter().map(|slot| Act::new(Action::Forget { slot: slot.clone() })).collect());
     if let Some(secret) = step.secrets.first() {
         plan.wait(format!("AnalysisRun {}", snapshot.run.name()), format!("Secret {} is being read", secret.name));
@@ -302,7 +298,7 @@ fn decide(snapshot: &Snapshot) -> Plan {
             format!("{} measurements are under way", step.queries.len()),
         );
     }
-    if let Some(wake) = step.wake {
+    for wake in step.wake.into_iter().chain(snapshot.next_look) {
         plan.wake_at(wake);
     }
     expire(snapshot, &mut plan);
@@ -334,30 +330,6 @@ fn ask_secrets(snapshot: &Snapshot, wanted: &[SecretRef]) -> Vec<Act> {
     let questions: BTreeMap<Slot, _> = wanted.iter().map(one).collect();
     let unasked = questions.into_iter().filter(|(slot, _)| !snapshot.asked_secrets.contains(slot));
     unasked.map(|(slot, question)| Act::new(Action::Ask { slot, question: Box::new(question) })).collect()
-}
-
-/// A Job belongs to its run; it is deleted in the life that was looked at, with its pods.
-fn job_act(snapshot: &Snapshot, request: &JobRequest) -> Option<Act> {
-    let namespace = snapshot.run.namespace().unwrap_or_default();
-    match request {
-        JobRequest::Create { key, job } => {
-            let mut object = job.object(&snapshot.uid, snapshot.run.name(), namespace, &key.metric, key.ordinal);
-            let owner = json!({
-                "apiVersion": snapshot.run.api_version(), "kind": snapshot.run.kind(), "name": snapshot.run.name(),
-                "uid": snapshot.uid.as_str(), "controller": true, "blockOwnerDeletion": true,
-            });
-            object.set_at(&["metadata", "ownerReferences"], json!([owner]));
-            Some(Act::new(Action::Create { kind: kinds::job(), object: Box::new(object) }))
-        }
-        JobRequest::Delete { name } => {
-            let job = snapshot.job_objects.get(name)?;
-            Some(Act::new(Action::Delete {
-                target: ObjectRef::of(&kinds::job(), job),
-                precondition: Precondition::uid(job),
-                propagation: crate::Propagation::Foreground,
-            }))
-        }
-    }
 }
 
 /// Deletes a run whose time to live is over.

@@ -27,6 +27,11 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
                     selector(snapshot, &target.name, patch)
                 }
                 Action::Delete { target, .. } if is_own_traffic(snapshot, target) => None,
+                Action::Delete { target, precondition, .. }
+                    if matches!(target.kind.kind.as_str(), "AnalysisRun" | "Experiment") =>
+                {
+                    forgetting(snapshot, target, precondition)
+                }
                 Action::Delete { target, precondition, .. } => removal(snapshot, target, precondition),
                 action => weights(snapshot, action),
             };
@@ -73,6 +78,34 @@ fn removal(
         return refuse("is within the history that is kept");
     }
     None
+}
+
+/// Only ended runs and experiments of this Rollout are forgotten, in the version that was seen, and none that the status
+/// still names.
+fn forgetting(snapshot: &Snapshot, target: &ObjectRef, precondition: &Precondition) -> Option<(&'static str, String)> {
+    const RULE: &str = "only-ended-history-is-deleted";
+    let run = snapshot.runs.get(&target.name).map(|run| &run.object);
+    let experiment = snapshot.experiments.get(&target.name).map(|experiment| &experiment.object);
+    let object = if target.kind.kind == "Experiment" { experiment } else { run };
+    let Some(object) = object else { return Some((RULE, format!("{target} is not of this Rollout"))) };
+    let phase = object.str_at("/status/phase").unwrap_or_default();
+    let has_ended = matches!(phase, "Successful" | "Failed" | "Error" | "Inconclusive");
+    let is_exact = precondition.uid.is_some()
+        && precondition.uid == object.uid()
+        && precondition.resource_version.as_deref() == object.resource_version();
+    let services: Vec<&str> = object
+        .list_at("/status/templateStatuses")
+        .iter()
+        .filter_map(|template| template.get("serviceName")?.as_str())
+        .collect();
+    let weighted = snapshot.rollout.list_at("/status/canary/weights/additional");
+    let is_weighted = weighted
+        .iter()
+        .any(|item| item.get("serviceName").and_then(Value::as_str).is_some_and(|service| services.contains(&service)));
+    match has_ended && is_exact && !is_weighted {
+        true => None,
+        false => Some((RULE, format!("{target} has not ended, has changed or gets traffic"))),
+    }
 }
 
 /// The versions that any Service of the Rollout selects.
@@ -146,6 +179,9 @@ fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
             return Some(("weights-sum-to-100", format!("the weights of {} would be {given:?}", seen.object)));
         }
     }
+    if let Some(broken) = shares_of_experiments(snapshot, action, &after) {
+        return Some(broken);
+    }
     let highest = |shares: &[Observed]| shares.iter().map(|seen| seen.canary).max().unwrap_or(0);
     let touched: Vec<_> = after.into_iter().filter(|seen| snapshot.routing.writes(action, &seen.object)).collect();
     let to = highest(&touched);
@@ -162,6 +198,28 @@ fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
         ));
     }
     None
+}
+
+/// Others than the two versions get more of the traffic only by an experiment whose pods are all available.
+fn shares_of_experiments(snapshot: &Snapshot, action: &Action, after: &[Observed]) -> Option<(&'static str, String)> {
+    let before: Vec<Observed> = snapshot.routing.shares(snapshot, None).collect();
+    let had = |seen: &Observed| {
+        let same = before.iter().find(|it| it.object == seen.object && it.pointer == seen.pointer);
+        same.map_or(0, |it| it.other)
+    };
+    let touched = after.iter().filter(|seen| snapshot.routing.writes(action, &seen.object));
+    let raised = touched.filter(|seen| seen.other > had(seen)).map(|seen| seen.other).max()?;
+    let running = snapshot.experiments.values().any(|experiment| {
+        let templates = experiment.object.list_at("/status/templateStatuses");
+        let has_pods =
+            |template: &Value| template.get("availableReplicas").and_then(Value::as_u64).is_some_and(|count| count > 0);
+        experiment.object.str_at("/status/phase") == Some("Running") && templates.iter().any(has_pods)
+    });
+    if running {
+        return None;
+    }
+    let message = format!("an experiment would get {raised} % of the traffic without running");
+    Some(("experiment-weight-needs-ready-pods", message))
 }
 
 /// A Service that serves is not pointed at a version without available pods while its present one has some.

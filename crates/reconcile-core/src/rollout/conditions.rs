@@ -8,14 +8,14 @@ use super::snapshot::Snapshot;
 
 /// A condition's three states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(crate) enum Holds {
     Yes,
     No,
     Unknown,
 }
 
 impl Holds {
-    pub(super) fn of(holds: bool) -> Self {
+    pub(crate) fn of(holds: bool) -> Self {
         if holds { Self::Yes } else { Self::No }
     }
 
@@ -28,52 +28,52 @@ impl Holds {
     }
 }
 
-pub(super) fn text<'a>(item: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(item: &'a Value, key: &str) -> &'a str {
     item.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Argo's conditions: a `lastUpdateTime` beside the transition time.
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     list: Vec<Value>,
 }
 
 impl Conditions {
-    pub(super) fn of(status: &Map<String, Value>) -> Self {
+    pub(crate) fn of(status: &Map<String, Value>) -> Self {
         Self { list: status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default() }
     }
 
     /// The conditions as the cluster shows them.
-    pub(super) fn live(snapshot: &Snapshot) -> Self {
+    pub(crate) fn live(snapshot: &Snapshot) -> Self {
         Self { list: snapshot.rollout.list_at("/status/conditions").to_vec() }
     }
 
-    pub(super) fn find(&self, kind: &str) -> Option<&Value> {
+    pub(crate) fn find(&self, kind: &str) -> Option<&Value> {
         self.list.iter().find(|item| text(item, "type") == kind)
     }
 
-    pub(super) fn has(&self, kind: &str) -> bool {
+    pub(crate) fn has(&self, kind: &str) -> bool {
         self.find(kind).is_some()
     }
 
-    pub(super) fn reason(&self, kind: &str) -> &str {
+    pub(crate) fn reason(&self, kind: &str) -> &str {
         self.find(kind).map(|item| text(item, "reason")).unwrap_or_default()
     }
 
-    pub(super) fn is_true(&self, kind: &str) -> bool {
+    pub(crate) fn is_true(&self, kind: &str) -> bool {
         self.find(kind).is_some_and(|item| text(item, "status") == "True")
     }
 
     /// When a condition was last renewed.
-    pub(super) fn renewed_at(&self, kind: &str) -> Option<Timestamp> {
+    pub(crate) fn renewed_at(&self, kind: &str) -> Option<Timestamp> {
         parse_time(text(self.find(kind)?, "lastUpdateTime"))
     }
 
-    pub(super) fn drop(&mut self, kind: &str) {
+    pub(crate) fn drop(&mut self, kind: &str) {
         self.list.retain(|item| text(item, "type") != kind);
     }
 
     /// Sets a condition unless it has this status and reason already; says whether it did.
-    pub(super) fn set(&mut self, kind: &str, holds: Holds, reason: &str, message: &str, now: Timestamp) -> bool {
+    pub(crate) fn set(&mut self, kind: &str, holds: Holds, reason: &str, message: &str, now: Timestamp) -> bool {
         let same =
             self.find(kind).is_some_and(|item| text(item, "status") == holds.text() && text(item, "reason") == reason);
         if !same {
@@ -83,7 +83,7 @@ impl Conditions {
     }
 
     /// Sets a condition whatever it was; the time of its transition stays while its status does.
-    pub(super) fn renew(&mut self, kind: &str, holds: Holds, reason: &str, message: &str, now: Timestamp) {
+    pub(crate) fn renew(&mut self, kind: &str, holds: Holds, reason: &str, message: &str, now: Timestamp) {
         let now = format_time(now);
         let before = self.list.iter_mut().find(|item| text(item, "type") == kind);
         let transition = match &before {
@@ -101,7 +101,7 @@ impl Conditions {
     }
 
     /// Takes a condition over as it stands.
-    pub(super) fn put(&mut self, condition: Value) {
+    pub(crate) fn put(&mut self, condition: Value) {
         let kind = text(&condition, "type").to_owned();
         if self.find(&kind) != Some(&condition) {
             self.drop(&kind);
@@ -109,11 +109,11 @@ impl Conditions {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Value> {
         self.list.iter()
     }
 
-    pub(super) fn into_json(self) -> Value {
+    pub(crate) fn into_json(self) -> Value {
         Value::Array(self.list)
     }
 }

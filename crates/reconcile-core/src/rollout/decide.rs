@@ -16,6 +16,7 @@ use object_model::Weight;
 
 use super::act::{self, Scaling};
 use super::blue_green;
+use super::experiments;
 use super::metadata;
 use super::model::{self, StepKind};
 use super::old_sets;
@@ -63,6 +64,8 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         blue_green::advance(snapshot, strategy, &mut progress, new, &mut plan);
         runs::tidy(snapshot, &mut progress, &mut plan);
         settle(snapshot, &mut progress, &mut plan);
+        experiments::tidy(snapshot, &mut progress, &mut plan);
+        experiments::tidy_runs(snapshot, &progress, &mut plan);
         status::write(snapshot, &progress, &Observed::Weight(Weight::ZERO), &mut plan);
         return plan;
     }
@@ -90,6 +93,8 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     }
     runs::tidy(snapshot, &mut progress, &mut plan);
     settle(snapshot, &mut progress, &mut plan);
+    experiments::tidy(snapshot, &mut progress, &mut plan);
+    experiments::tidy_runs(snapshot, &progress, &mut plan);
     status::write(snapshot, &progress, &observed, &mut plan);
     plan
 }
@@ -457,6 +462,7 @@ fn step(
         Some(StepKind::SetScale(_)) => new.available >= goal.new || has_enough(snapshot, new, goal.new),
         Some(StepKind::Wait(duration)) => wait_is_over(snapshot, progress, *duration, plan),
         Some(StepKind::Analyze(analysis)) => runs::step_is_done(snapshot, progress, analysis, plan),
+        Some(StepKind::Experiment(wanted)) => experiments::step_is_done(snapshot, progress, wanted, plan),
         Some(StepKind::SetHeaderRoute(..) | StepKind::SetMirrorRoute(..)) => true,
         Some(StepKind::Gate(name)) => {
             plan.wait(format!("gate {name}"), "it has not said yes");

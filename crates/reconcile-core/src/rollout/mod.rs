@@ -3,9 +3,10 @@
 mod act;
 mod blue_green;
 mod check;
-mod conditions;
+pub(crate) mod conditions;
 mod decide;
 mod duration;
+mod experiments;
 mod go_json;
 mod managed_routes;
 mod metadata;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use object_model::Object;
 
+pub use experiments::ExperimentView;
 pub use model::{Scale, Step, StepKind, lower_argo, lower_flagger, scale_at, step_hash, weight_at};
 pub use ping_pong::ServiceNames;
 pub use pod_hash::pod_hash;
@@ -84,6 +86,7 @@ impl Domain for RolloutDomain {
             kinds::analysis_template(),
             kinds::cluster_analysis_template(),
             kinds::analysis_run(),
+            kinds::experiment(),
         ];
         watched.extend(kinds::traffic());
         watched
@@ -96,7 +99,7 @@ impl Domain for RolloutDomain {
     fn keys_for(&self, view: &dyn View, object: &Object) -> Vec<Key> {
         match object.kind() {
             "Rollout" => vec![Key::of(object)],
-            "ReplicaSet" | "AnalysisRun" => {
+            "ReplicaSet" | "AnalysisRun" | "Experiment" => {
                 let owner = object.controller().filter(|owner| owner.kind == "Rollout");
                 owner.map(|owner| Key::new(object.namespace().unwrap_or_default(), &owner.name)).into_iter().collect()
             }

@@ -4,7 +4,7 @@ use object_model::{Duration, Weight};
 use serde_json::Value;
 use traffic_split::{HeaderRoute, MirrorRoute};
 
-use api::argo::{AnalysisRef, BlueGreen, Canary, CanaryStep, Rollout, Strategy};
+use api::argo::{AnalysisRef, BlueGreen, Canary, CanaryStep, ExperimentStep, Rollout, Strategy};
 
 /// One thing to do before the next.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub enum StepKind {
     SetMirrorRoute(String, Option<MirrorRoute>),
     /// Wait for an analysis of these templates.
     Analyze(AnalysisRef),
+    /// Run an experiment and wait for its end.
+    Experiment(Box<ExperimentStep>),
     /// Wait so long; without end when `None`, until a person goes on.
     Wait(Option<Duration>),
     /// Make the canary the stable version.
@@ -64,6 +66,7 @@ fn lower_step(step: &CanaryStep) -> StepKind {
         CanaryStep::SetCanaryScale { replicas: Some(count), .. } => StepKind::SetScale(Some(Scale::Replicas(*count))),
         CanaryStep::SetCanaryScale { weight, .. } => StepKind::SetScale(weight.map(Scale::Percent)),
         CanaryStep::Analysis(analysis) => StepKind::Analyze(analysis.clone()),
+        CanaryStep::Experiment(step) => StepKind::Experiment(step.clone()),
         // The spec was checked when it was read; what the provider's own reader still refuses is a step without effect.
         CanaryStep::SetHeaderRoute(route) => {
             let (name, route) = HeaderRoute::parse(route).unwrap_or_default();
@@ -90,6 +93,7 @@ pub(super) fn step_text(kind: &StepKind) -> String {
         StepKind::SetScale(Some(Scale::Percent(weight))) => format!("setCanaryScale{{weight: {weight}}}"),
         StepKind::SetScale(Some(Scale::Replicas(count))) => format!("setCanaryScale{{replicas: {count}}}"),
         StepKind::Analyze(_) => "analysis".to_owned(),
+        StepKind::Experiment(_) => "experiment".to_owned(),
         StepKind::SetHeaderRoute(name, _) => format!("setHeaderRoute: {name}"),
         StepKind::SetMirrorRoute(name, _) => format!("setMirrorRoute: {name}"),
         StepKind::SetMirror(weight) => format!("mirror: {weight}"),

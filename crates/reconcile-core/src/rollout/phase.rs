@@ -82,7 +82,8 @@ impl Seen<'_> {
     /// Steps that may take as long as they like.
     fn is_on_an_open_end(&self, conditions: &Conditions) -> bool {
         let step = self.progress.step(self.snapshot);
-        matches!(step, Some(StepKind::Wait(_) | StepKind::Analyze(_))) || conditions.is_true("Paused")
+        matches!(step, Some(StepKind::Wait(_) | StepKind::Analyze(_) | StepKind::Experiment(_)))
+            || conditions.is_true("Paused")
     }
 
     fn waits_for_a_deadline(&self) -> bool {

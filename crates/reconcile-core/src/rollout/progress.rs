@@ -26,6 +26,8 @@ pub(super) struct Progress {
     pub(super) collision_count: Option<u32>,
     pub(super) background_run: Option<RunStatus>,
     pub(super) step_run: Option<RunStatus>,
+    /// The experiment of the present step.
+    pub(super) experiment: Option<String>,
     pub(super) pre_run: Option<RunStatus>,
     pub(super) post_run: Option<RunStatus>,
     /// Whether the preview was seen at its own size and may grow to the full one.
@@ -53,6 +55,7 @@ impl Progress {
             collision_count: status.collision_count,
             background_run: status.background_run.clone(),
             step_run: status.step_run.clone(),
+            experiment: status.experiment.clone(),
             pre_run: status.blue_green.pre_run.clone(),
             post_run: status.blue_green.post_run.clone(),
             check_point: status.blue_green.check_point,
@@ -112,6 +115,7 @@ impl Progress {
         self.promote_full = false;
         self.background_run = None;
         self.step_run = None;
+        self.experiment = None;
         self.pre_run = None;
         self.post_run = None;
         self.check_point = false;
@@ -177,6 +181,7 @@ impl Progress {
         self.step_index += 1;
         self.clear_pause();
         self.step_run = None;
+        self.experiment = None;
     }
 
     pub(super) fn abort_now(&mut self, snapshot: &Snapshot, why: &str) {

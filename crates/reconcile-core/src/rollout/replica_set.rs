@@ -29,7 +29,7 @@ pub struct ReplicaSetView {
 }
 
 impl ReplicaSetView {
-    pub(super) fn of(object: Arc<Object>) -> Option<Self> {
+    pub(crate) fn of(object: Arc<Object>) -> Option<Self> {
         let hash = PodHash::new(object.label(names::POD_TEMPLATE_HASH)?);
         let count = |pointer: &str| object.int_at(pointer).and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         let revision = object.annotation(names::ROLLOUT_REVISION).and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -71,11 +71,16 @@ pub(super) fn observe(snapshot: &Snapshot) -> Observed {
 /// Objects that select pods are written first and alone, so that no weight moves to a selection that is not there yet;
 /// but an abort waits for nothing.
 pub(super) fn shift(snapshot: &Snapshot, weight: Weight) -> Vec<Act> {
-    let raises = weight > observe(snapshot).highest();
     let routing = &snapshot.routing;
+    let others: Vec<u32> = routing.shares(snapshot, None).map(|seen| seen.other).collect();
+    let wanted: u32 = routing.additional.iter().map(|(_, weight)| weight.get()).sum();
+    let raises = weight > observe(snapshot).highest() || others.iter().any(|have| *have < wanted);
     let mut planned = traffic_split::plan(&split(snapshot, weight), &routing.targets, &routing.live);
     if !snapshot.status.abort && planned.changes.iter().any(Change::selects_pods) {
-        planned.changes.retain(Change::selects_pods);
+        // What an experiment's share went to is taken away after the share.
+        let sheds = others.iter().any(|have| *have > wanted);
+        let weights_first = sheds && !planned.changes.iter().all(Change::selects_pods);
+        planned.changes.retain(|change| change.selects_pods() != weights_first);
         planned.claims.retain(|claim| planned.changes.iter().any(|change| change.id == claim.object));
     }
     writes(snapshot, planned, raises)

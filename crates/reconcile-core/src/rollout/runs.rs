@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::act;
 use super::progress::Progress;
 use super::snapshot::{RunView, Snapshot};
+use crate::analysis::recipe;
 use crate::{Act, Action, EventType, ObjectRef, Plan, Precondition, kinds};
 
 /// Names of one step that are tried before giving up: each finished run of the same revision takes one.
@@ -185,7 +186,12 @@ fn run_object(
     if let Some(set) = snapshot.new_set() {
         object.set_annotation(names::ROLLOUT_REVISION, &set.revision.to_string());
     }
-    if let Some(comparisons) = comparisons(snapshot, analysis) {
+    let selected = snapshot.spec.selector.get("matchLabels").and_then(Value::as_object);
+    for (key, value) in selected.into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?))) {
+        object.set_label(key, value);
+    }
+    recipe::set_metadata(&mut object, &analysis.run_metadata);
+    if let Some(comparisons) = recipe::comparisons(&snapshot.templates, analysis.templates.clone()) {
         object.set_annotation(::analysis::COMPARE_ANNOTATION, &comparisons);
     }
     object.set_at(&["metadata", "ownerReferences"], Value::Array(vec![act::owner_reference(snapshot)]));
@@ -193,52 +199,19 @@ fn run_object(
     Ok(object)
 }
 
-/// The comparisons that the run's templates ask for, those of nested ones among them, as one list.
-fn comparisons(snapshot: &Snapshot, analysis: &AnalysisRef) -> Option<String> {
-    let mut wanted = analysis.templates.clone();
-    let mut seen = std::collections::BTreeSet::new();
-    let mut all: Vec<Value> = Vec::new();
-    while let Some(name) = wanted.pop() {
-        let Some(template) = snapshot.templates.get(&name) else { continue };
-        if !seen.insert(name) {
-            continue;
-        }
-        if let Some(text) = template.annotation(::analysis::COMPARE_ANNOTATION) {
-            match serde_json::from_str(text) {
-                Ok(Value::Array(items)) => all.extend(items),
-                // The run tells what is wrong with it.
-                _ => return Some(text.to_owned()),
-            }
-        }
-        let nested = ::analysis::TemplateRef::parse_list(template.pointer("/spec/templates"));
-        wanted.extend(nested.into_iter().map(|reference| (reference.name, reference.cluster_scope)));
-    }
-    (!all.is_empty()).then(|| Value::Array(all).to_string())
-}
-
 fn run_spec(snapshot: &Snapshot, wanted: &AnalysisRef) -> Result<Value, String> {
-    let templates = ::analysis::Templates::new(snapshot.templates.values().map(|template| &**template));
-    let references: Vec<_> = wanted
-        .templates
-        .iter()
-        .map(|(name, cluster)| ::analysis::TemplateRef { name: name.clone(), cluster_scope: *cluster })
-        .collect();
-    let given: Result<Vec<Value>, String> = wanted.args.iter().map(|argument| resolved(snapshot, argument)).collect();
-    let mut problems = Vec::new();
-    let arguments = ::analysis::Argument::parse_list(Some(&Value::Array(given?)), "args", &mut problems);
-    if let Some(problem) = problems.first() {
-        return Err(format!("{}: {}", problem.field, problem.message));
-    }
-    let request = ::analysis::RunRequest {
-        arguments,
+    let args: Result<Vec<Value>, String> = wanted.args.iter().map(|argument| resolved(snapshot, argument)).collect();
+    let order = recipe::Order {
+        templates: wanted.templates.clone(),
+        args: args?,
         dry_run: wanted.dry_run.clone(),
         measurement_retention: wanted.measurement_retention.clone(),
     };
-    templates.run_spec(&references, &request).map_err(|error| error.to_string())
+    recipe::spec(&snapshot.templates, &order)
 }
 
 /// An argument with the values that only the Rollout knows put in: a pod-template hash or one of its own fields.
-fn resolved(snapshot: &Snapshot, argument: &Value) -> Result<Value, String> {
+pub(super) fn resolved(snapshot: &Snapshot, argument: &Value) -> Result<Value, String> {
     let name = argument.get("name").and_then(Value::as_str).unwrap_or_default();
     let with = |value: &str| json!({"name": name, "value": value});
     if let Some(which) = argument.pointer("/valueFrom/podTemplateHashValue").and_then(Value::as_str) {

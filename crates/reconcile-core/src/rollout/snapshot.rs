@@ -6,8 +6,8 @@ use std::sync::Arc;
 use api::Problem;
 use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
 use object_model::{Object, PodHash, Timestamp, Uid};
-use serde_json::Value;
 
+use super::experiments::{self, ExperimentView};
 use super::model::{self, Step, StepKind};
 use super::ping_pong::ServiceNames;
 use super::pod_hash::{bare_template, comparable, older_pod_hash, pod_hash};
@@ -16,6 +16,7 @@ use super::references;
 use super::replica_set::ReplicaSetView;
 use super::routing::Routing;
 use super::workload;
+use crate::analysis::recipe;
 use crate::{Key, View, kinds};
 
 /// One AnalysisRun of a Rollout.
@@ -86,6 +87,8 @@ pub struct Snapshot {
     pub templates: BTreeMap<(String, bool), Arc<Object>>,
     /// Its AnalysisRuns by name.
     pub runs: BTreeMap<String, RunView>,
+    /// Its Experiments by name.
+    pub experiments: BTreeMap<String, ExperimentView>,
 }
 
 impl Snapshot {
@@ -113,11 +116,12 @@ impl Snapshot {
         let active_service = service(blue_green.map(|strategy| &strategy.active_service));
         let preview_service = service(blue_green.and_then(|strategy| strategy.preview_service.as_ref()));
         let runs = view.owned(&kinds::analysis_run(), &uid).into_iter().map(RunView::of);
+        let experiments = view.owned(&kinds::experiment(), &uid).into_iter().map(ExperimentView::of);
         let steps = model::lower_argo(&spec);
         let service_names = ServiceNames::of(canary, &status);
         problems.extend(references::services(view, key, &spec));
         problems.extend(references::templates(view, key, &spec.strategy));
-        Some(Self {
+        let mut snapshot = Self {
             now: view.now(),
             canary_service: service(service_names.canary.as_ref()),
             stable_service: service(service_names.stable.as_ref()),
@@ -129,6 +133,7 @@ impl Snapshot {
             active_service,
             preview_service,
             runs: runs.map(|run| (run.object.name().to_owned(), run)).collect(),
+            experiments: experiments.map(|found| (found.object.name().to_owned(), found)).collect(),
             step_hash: canary.map(|canary| model::step_hash(&canary.raw_steps)).unwrap_or_default(),
             rollout,
             spec,
@@ -139,7 +144,9 @@ impl Snapshot {
             set_name,
             name_taken,
             sets,
-        })
+        };
+        snapshot.routing.additional = experiments::shares(&snapshot);
+        Some(snapshot)
     }
 
     /// The canary strategy.
@@ -227,27 +234,7 @@ fn analyses<'a>(strategy: &'a Strategy, steps: &'a [Step]) -> Vec<&'a AnalysisRe
     }
 }
 
-fn templates(view: &dyn View, key: &Key, analyses: Vec<&AnalysisRef>) -> BTreeMap<(String, bool), Arc<Object>> {
-    let mut wanted: Vec<(String, bool)> =
-        analyses.into_iter().flat_map(|analysis| analysis.templates.clone()).collect();
-    let mut found = BTreeMap::new();
-    // Templates may name further templates; the visited set ends cycles.
-    while let Some(name) = wanted.pop() {
-        if found.contains_key(&name) || found.len() > 100 {
-            continue;
-        }
-        let object = match name.1 {
-            true => view.get(&kinds::cluster_analysis_template(), "", &name.0),
-            false => view.get(&kinds::analysis_template(), &key.namespace, &name.0),
-        };
-        let Some(object) = object else { continue };
-        for nested in object.list_at("/spec/templates") {
-            if let Some(nested_name) = nested.get("templateName").and_then(Value::as_str) {
-                let cluster = nested.get("clusterScope").and_then(Value::as_bool).unwrap_or(false);
-                wanted.push((nested_name.to_owned(), cluster));
-            }
-        }
-        found.insert(name, object);
-    }
-    found
+fn templates(view: &dyn View, key: &Key, analyses: Vec<&AnalysisRef>) -> recipe::Recipes {
+    let wanted = analyses.into_iter().flat_map(|analysis| analysis.templates.clone()).collect();
+    recipe::read(view, &key.namespace, wanted)
 }

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
-use super::{act, blue_green, duration, workload};
+use super::{act, blue_green, duration, experiments, workload};
 use crate::patch::merge_patch;
 use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
 
@@ -206,6 +206,8 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     if snapshot.spec.is_routed() {
         let weight = observed.highest();
         let services = snapshot.service_names.clone();
+        let additional = experiments::shares_json(snapshot, observed);
+        let others: u32 = snapshot.routing.additional.iter().map(|(_, weight)| weight.get()).sum();
         canary.insert(
             "weights".to_owned(),
             json!({
@@ -215,13 +217,16 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
                     "serviceName": services.canary.unwrap_or_default(),
                 },
                 "stable": {
-                    "weight": weight.complement(Weight::FULL.get()).get(),
+                    "weight": weight.complement(Weight::FULL.get()).get().saturating_sub(others),
                     "podTemplateHash": progress.stable.as_ref().map(ToString::to_string).unwrap_or_default(),
                     "serviceName": services.stable.unwrap_or_default(),
                 },
                 "verified": matches!(observed, Observed::Weight(_)),
             }),
         );
+        if let (Some(Value::Object(weights)), false) = (canary.get_mut("weights"), additional.is_empty()) {
+            weights.insert("additional".to_owned(), Value::Array(additional));
+        }
     }
     put_text(&mut canary, "stablePingPong", progress.stable_ping_pong.clone());
     for (key, run) in [
@@ -237,6 +242,7 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
             }
         }
     }
+    put_text(&mut canary, "currentExperiment", progress.experiment.clone());
     if canary.is_empty() {
         status.remove("canary");
     } else {

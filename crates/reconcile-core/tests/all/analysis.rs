@@ -178,3 +178,69 @@ fn a_job_that_was_deleted_is_an_error_and_an_ended_run_takes_its_job_along() {
     assert!(play.take_log().contains("delete Job u-run.smoke.1"));
     assert_eq!(status(&play)["phase"], "Inconclusive", "its measurement was cut short");
 }
+
+#[test]
+fn a_job_whose_image_is_not_to_be_had_is_inconclusive_and_its_pods_are_asked_for_ever_more_rarely() {
+    let mut play = with_job(json!({}));
+    play.settle();
+    let mut looks = Vec::new();
+    for _ in 0..20 {
+        play.pass(std::time::Duration::from_secs(1));
+        for (slot, question) in questions(&play) {
+            assert_eq!(
+                question,
+                Question::Pods { namespace: "qa".to_owned(), selector: "job-name=u-run.smoke.1".to_owned() }
+            );
+            play.step();
+            looks.push(play.view.now.as_second() - Timestamp::UNIX_EPOCH.as_second() - 1_767_225_600);
+            answer(&mut play, &slot, Answer::Pods(Vec::new()));
+            play.settle();
+        }
+    }
+    assert_eq!(looks, [2, 4, 8, 16]);
+    play.pass(std::time::Duration::from_secs(12));
+    let (slot, _) = questions(&play).remove(0);
+    play.step();
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "qa"},
+        "status": {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}]},
+    });
+    answer(&mut play, &slot, Answer::Pods(vec![Arc::new(object_model::Object::parse(pod).unwrap())]));
+    play.settle();
+    let status = status(&play);
+    assert_eq!(status["phase"], "Inconclusive");
+    assert_eq!(
+        status["metricResults"][0]["measurements"][0]["message"],
+        "Pod p, container a has terminal error (ErrImagePull): no"
+    );
+    assert!(play.view.answers.is_empty(), "nothing is kept: {:?}", play.view.answers.keys());
+}
+
+#[test]
+fn a_job_that_has_begun_is_left_alone() {
+    let mut play = with_job(json!({}));
+    play.settle();
+    play.change(&kinds::job(), "u-run.smoke.1", |job| job.set_at(&["status"], json!({"active": 1, "ready": 1})));
+    play.pass(std::time::Duration::from_secs(60));
+    assert!(questions(&play).is_empty());
+}
+
+#[test]
+fn a_job_goes_with_its_measurement() {
+    let mut play = with_job(json!({"interval": "1s", "count": 4}));
+    play.change(&kinds::analysis_run(), "run", |run| {
+        run.set_at(&["spec", "measurementRetention"], json!([{"metricName": "smoke", "limit": 2}]));
+    });
+    for number in 1..=4 {
+        play.settle();
+        play.change(&kinds::job(), &format!("u-run.smoke.{number}"), |job| {
+            job.set_at(&["status"], json!({"conditions": [{"type": "Complete", "status": "True"}]}));
+        });
+        play.settle();
+        play.pass(std::time::Duration::from_secs(1));
+    }
+    let log = play.take_log();
+    let deleted: Vec<&str> = log.lines().filter(|line| line.starts_with("delete Job")).collect();
+    assert_eq!(deleted, ["delete Job u-run.smoke.1", "delete Job u-run.smoke.2"]);
+    assert_eq!(status(&play)["phase"], "Successful");
+}

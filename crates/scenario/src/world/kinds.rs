@@ -40,6 +40,7 @@ pub(crate) const KINDS: &[Kind] = &[
     of_cluster(&["environment"], "sluice.dev/v1alpha1", "Environment", "environments"),
     kind(&["rollout"], "argoproj.io/v1alpha1", "Rollout", "rollouts"),
     kind(&["analysisrun"], "argoproj.io/v1alpha1", "AnalysisRun", "analysisruns"),
+    kind(&["experiment"], "argoproj.io/v1alpha1", "Experiment", "experiments"),
     kind(&["analysistemplate"], "argoproj.io/v1alpha1", "AnalysisTemplate", "analysistemplates"),
     kind(&["virtualservice"], "networking.istio.io/v1alpha3", "VirtualService", "virtualservices"),
     kind(&["deployment"], "apps/v1", "Deployment", "deployments"),

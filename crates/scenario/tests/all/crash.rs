@@ -13,7 +13,7 @@ use git_source::Rule;
 use object_model::Object;
 use scenario::demo::{ImageCommit, PROMOTION_MANIFEST, begin, commit_image};
 use scenario::setting::{Change, Setting, Wish, apply_documents, merge};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sim_cluster::{Cluster, Effect};
 
 use crate::world::{Moment, in_virtual_time, pass, with_operator, world};
@@ -22,6 +22,8 @@ use crate::world::{Moment, in_virtual_time, pass, with_operator, world};
 struct Case {
     name: &'static str,
     seconds: u64,
+    /// What is there beside the demonstration's own, at rest before it begins.
+    manifest: &'static str,
     people: fn(&Setting) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
 }
 
@@ -31,8 +33,8 @@ fn v(tag: &'static str) -> ImageCommit<'static> {
     ImageCommit { tag, subject: "Another frontend", author: "Ann Author <ann@example.com>", build: "412" }
 }
 
-/// The moment at which v1 (or v2) is delivered and everything is at rest.
-fn at_rest(first: Option<&'static str>) -> Moment {
+/// The moment at which v1 (or v2) is delivered, a manifest is carried out and everything is at rest.
+fn at_rest(first: Option<&'static str>, manifest: &str) -> Moment {
     in_virtual_time(async || {
         let setting = world(7);
         with_operator(&setting, async {
@@ -40,6 +42,7 @@ fn at_rest(first: Option<&'static str>) -> Moment {
             if let Some(tag) = first {
                 commit_image(&setting, &v(tag), &[]).unwrap();
             }
+            apply_documents(&setting.people, manifest).await.unwrap();
             pass(90).await;
         })
         .await;
@@ -303,30 +306,35 @@ spec:
   strategy: {canary: {stableMetadata: {labels: {role: stable}}}}
 "#;
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     Case {
         name: "a new version",
         seconds: 45,
+        manifest: "",
         people: |setting| Box::pin(async { commit_image(setting, &v("v3-fine"), &[]).map(|_| ()).unwrap() }),
     },
     Case {
         name: "a failing version goes back",
         seconds: 40,
+        manifest: "",
         people: |setting| Box::pin(async { commit_image(setting, &v("v3"), &[]).map(|_| ()).unwrap() }),
     },
     Case {
         name: "a promotion",
         seconds: 45,
+        manifest: "",
         people: |setting| Box::pin(async { apply_documents(&setting.people, PROMOTION_MANIFEST).await.unwrap() }),
     },
     Case {
         name: "a workload is taken over",
         seconds: 30,
+        manifest: "",
         people: |setting| Box::pin(async { apply_documents(&setting.people, TAKEN_OVER).await.unwrap() }),
     },
     Case {
         name: "a restart",
         seconds: 30,
+        manifest: "",
         people: |setting| {
             Box::pin(async {
                 let (suffix, patch) = Wish::RestartAt(setting.now()).patch();
@@ -338,6 +346,7 @@ const CASES: [Case; 7] = [
     Case {
         name: "an object leaves Git",
         seconds: 15,
+        manifest: "",
         people: |setting| {
             Box::pin(async {
                 let path = "environments/qa/guestbook/redis.yaml";
@@ -357,6 +366,7 @@ const CASES: [Case; 7] = [
     Case {
         name: "a push that the server refuses",
         seconds: 40,
+        manifest: "",
         people: |setting| {
             Box::pin(async {
                 commit_image(setting, &v("v3"), &[]).unwrap();
@@ -364,15 +374,33 @@ const CASES: [Case; 7] = [
             })
         },
     },
+    Case {
+        name: "a canary with an experiment",
+        seconds: 60,
+        manifest: EXPERIMENT_MANIFEST,
+        people: |setting| {
+            Box::pin(async {
+                let patch = json!({"spec": {"template": {"spec": {"containers": [
+                    {"name": "web", "image": "registry.example.com/shop/web:v2", "ports": [{"containerPort": 80}]}]}}}});
+                merge(&setting.people, "argoproj.io/v1alpha1", "Rollout", "lab", "web", "", &patch).await.unwrap();
+            })
+        },
+    },
 ];
+
+/// A canary whose update goes through an experiment with a share of the traffic, a Service and an analysis.
+const EXPERIMENT_MANIFEST: &str = include_str!("../../../../fixtures/scenarios/parts/crash-experiment.yaml");
 
 #[test]
 fn a_crash_around_any_write_reaches_the_same_end() {
-    let rest = at_rest(Some("v2"));
+    let rest = at_rest(Some("v2"), "");
     let (mut points, mut differences) = (0, Vec::new());
     for case in &CASES {
         let begun = std::time::Instant::now();
-        let (count, found) = crash_everywhere(case, &rest);
+        let (count, found) = match case.manifest {
+            "" => crash_everywhere(case, &rest),
+            manifest => crash_everywhere(case, &at_rest(None, manifest)),
+        };
         println!("{}: {count} points, {} differences, {:.0} s", case.name, found.len(), begun.elapsed().as_secs_f32());
         points += count;
         differences.extend(found);
