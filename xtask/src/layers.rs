@@ -52,6 +52,13 @@ const LAYERS: &[Layer] = &[
         crates: &["scenario"],
         imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script"],
     },
+    // The stories under faults; test-only, nothing that ships imports it.
+    Layer {
+        name: "simulation",
+        purity: Effects,
+        crates: &["simulation"],
+        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script", "stage"],
+    },
     Layer {
         name: "top",
         purity: Effects,

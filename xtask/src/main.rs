@@ -15,6 +15,7 @@ mod layers;
 mod licences;
 mod oracle;
 mod run;
+mod simulate;
 mod sources;
 mod tests_command;
 mod tidy;
@@ -37,6 +38,8 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
+  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--bugs] [--model SECONDS] [--replay FILE]
+                                    schedules of faults from seeds, each checked after every write; a kept one again
   oracle helm [--flips] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied and held against a real Helm
   oracle argo                       the recorded answers of Argo Rollouts' packages made again
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         "test" => tests_command::command(rest),
         "control-plane" => control_plane::command(rest),
         "conformance" => conformance::command(rest),
+        "simulate" => simulate::command(rest),
         "oracle" => oracle::command(rest),
         "e2e" => e2e::command(rest),
         "bench" => bench::command(rest),

@@ -17,6 +17,7 @@
 
 mod action;
 pub mod analysis;
+pub mod bugs;
 mod domain;
 pub mod environment;
 mod event;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use object_model::Object;
+use reconcile_core::bugs::{self, Bug};
 use reconcile_core::{Act, ActError, Action, Actor, Kind, ObjectRef, Precondition, StatusPatch, Stored, World};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -136,7 +137,12 @@ impl KubeWorld<'_> {
         precondition: &Precondition,
     ) -> Result<Stored, ActError> {
         self.fenced(target)?;
-        match self.shared.api.patch(actor, target, patch).await {
+        let again = bugs::on(Bug::BlindRetry).then(|| patch.clone().without_version());
+        let mut answer = self.shared.api.patch(actor, target, patch).await;
+        if let (Some(again), Err(ApiError::Conflict { .. })) = (again, &answer) {
+            answer = self.shared.api.patch(actor, target, again).await;
+        }
+        match answer {
             Ok(object) => Ok(self.stored(&target.kind, object)),
             Err(ApiError::NotFound { message }) if precondition.uid.is_some() => {
                 Err(ActError::Conflict { target: target.to_string(), detail: message })
@@ -235,8 +241,10 @@ impl KubeWorld<'_> {
         if unchanged {
             return Stored::Unchanged;
         }
-        let change = lock(&self.shared.store).wrote(kind, object.clone(), Instant::now());
-        self.spread(change);
+        if !bugs::on(Bug::OwnWritesUnseen) {
+            let change = lock(&self.shared.store).wrote(kind, object.clone(), Instant::now());
+            self.spread(change);
+        }
         Stored::Object(Arc::new(object))
     }
 

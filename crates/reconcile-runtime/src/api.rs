@@ -331,6 +331,15 @@ impl Patch {
         Self { content_type: "application/json-patch+json", body, query: String::new(), subresource: false }
     }
 
+    /// Demands no version any more.
+    #[must_use]
+    pub(crate) fn without_version(mut self) -> Self {
+        if let Some(metadata) = self.body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        self
+    }
+
     /// Has the server only say what it would do.
     #[must_use]
     pub fn without_effect(mut self) -> Self {

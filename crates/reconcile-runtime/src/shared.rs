@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use object_model::{Object, Timestamp, Uid};
+use reconcile_core::bugs::{self, Bug};
 use reconcile_core::{Kind, ObjectRef, Question, Scope, Slot};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -314,7 +315,8 @@ impl Shared {
     pub(crate) async fn refresh_object(&self, target: &ObjectRef) -> Result<(), crate::ApiError> {
         let sequence = lock(&self.store).list_begins();
         let detail = Detail::of(&target.kind);
-        let found = self.api.get(&reconcile_core::Actor::Operator, target, detail).await?;
+        let found = self.api.get(&reconcile_core::Actor::Operator, target, detail).await;
+        let found = if bugs::on(Bug::ErrorIsAbsence) { found.unwrap_or(None) } else { found? };
         let change = lock(&self.store).confirm(&target.kind, &place_of(target), found, sequence);
         self.changed(change.into_iter().collect());
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_model::{Object, Uid};
+use reconcile_core::bugs::{self, Bug};
 use reconcile_core::{Kind, Scope};
 use tokio::time::Instant;
 
@@ -191,6 +192,7 @@ impl Store {
         let gone: Vec<Place> = store
             .objects
             .iter()
+            .filter(|_| !bugs::on(Bug::GoneIsKept))
             .filter(|(place, object)| within(place) && !listed.contains(*place) && version_of(object) <= version)
             .map(|(place, _)| place.clone())
             .collect();

@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use object_model::Object;
 use reconcile_core::Kind;
+use reconcile_core::bugs::{self, Bug};
 use serde_json::Value;
 
 use crate::api::{ApiError, Detail, object_of};
@@ -106,6 +107,7 @@ async fn follow(shared: &Shared, kind: &Kind, selector: Option<&str>, mut versio
                 tokio::time::sleep(retry_delay(failures)).await;
                 failures = failures.saturating_add(1);
             }
+            End::Broken(_) if bugs::on(Bug::BrokenWatchLeft) => std::future::pending().await,
             End::Broken(error) => {
                 let delay = retry_delay(failures);
                 failures = failures.saturating_add(1);
@@ -173,6 +175,7 @@ fn note_event(shared: &Shared, kind: &Kind, verb: &str, object: Object) -> Optio
     let mut store = lock(&shared.store);
     match verb {
         "ADDED" | "MODIFIED" => store.apply(kind, object),
+        "DELETED" if bugs::on(Bug::DeletionUnheard) => None,
         "DELETED" => store.delete(kind, &object),
         "BOOKMARK" => {
             store.bookmark(kind, version_of(&object));

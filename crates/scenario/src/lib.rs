@@ -15,6 +15,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod comparison;
 mod condition;
 pub mod demo;
 pub mod end_to_end;

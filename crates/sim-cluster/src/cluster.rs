@@ -58,9 +58,12 @@ pub struct WriteInfo {
 /// Is called at every stored change with the world right before it and right after it.
 pub type WriteHook = Arc<dyn Fn(&WriteInfo, &Cluster, &Cluster) + Send + Sync>;
 
+/// Is called at every stored change with the world right after it; it costs no copy of the world before.
+pub type CommitHook = Arc<dyn Fn(&WriteInfo, &Cluster) + Send + Sync>;
+
 /// An embedded Kubernetes API server: a state machine that answers requests.
 ///
-/// A clone is an independent world; it shares all unchanged objects with the original. Write hooks are not copied.
+/// A clone is an independent world; it shares all unchanged objects with the original. Hooks are not copied.
 pub struct Cluster {
     pub(crate) store: Store,
     pub(crate) registry: Arc<Registry>,
@@ -69,6 +72,7 @@ pub struct Cluster {
     pub(crate) is_rbac_on: bool,
     log: RequestLog,
     hook: Option<WriteHook>,
+    commit_hook: Option<CommitHook>,
     now: Timestamp,
     random: u64,
     /// The resourceVersion at which the default namespaces were there.
@@ -87,6 +91,7 @@ impl Clone for Cluster {
             is_rbac_on: self.is_rbac_on,
             log: self.log.clone(),
             hook: None,
+            commit_hook: None,
             now: self.now,
             random: self.random,
             began: self.began,
@@ -121,6 +126,7 @@ impl Cluster {
             is_rbac_on: settings.is_rbac_on,
             log: RequestLog::new(settings.log_max),
             hook: None,
+            commit_hook: None,
             now: settings.start,
             random: settings.seed,
             began: 0,
@@ -223,6 +229,11 @@ impl Cluster {
         self.hook = hook;
     }
 
+    /// Sets what is called right after every stored change; it replaces the one before. None removes it.
+    pub fn on_commit(&mut self, hook: Option<CommitHook>) {
+        self.commit_hook = hook;
+    }
+
     /// Lets a bearer token stand for a user.
     pub fn add_token(&mut self, token: &str, user: User) {
         self.insert_token(token, Token { user, expires: None });
@@ -293,14 +304,19 @@ impl Cluster {
             Write::Put(json) => self.store.put(&call.resource.storage, &call.namespace, &call.name, json),
             Write::Remove(last) => self.store.remove(&call.resource.storage, &call.namespace, &call.name, last)?,
         };
-        if let (Some(hook), Some(before)) = (self.hook.clone(), before) {
+        if self.hook.is_some() || self.commit_hook.is_some() {
             let info = WriteInfo {
                 actor: call.actor.clone(),
                 verb,
                 subresource: call.subresource.clone().unwrap_or_default(),
                 change: change.clone(),
             };
-            hook(&info, &before, self);
+            if let (Some(hook), Some(before)) = (self.hook.clone(), before) {
+                hook(&info, &before, self);
+            }
+            if let Some(hook) = self.commit_hook.clone() {
+                hook(&info, self);
+            }
         }
         self.follow_up(call, &change);
         Some(change)

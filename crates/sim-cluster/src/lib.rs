@@ -70,7 +70,7 @@ mod validate_policy;
 mod watch;
 mod write;
 
-pub use cluster::{Acting, Cluster, Settings, WriteHook, WriteInfo};
+pub use cluster::{Acting, Cluster, CommitHook, Settings, WriteHook, WriteInfo};
 pub use controller::{Controller, Step};
 pub use controllers::{run_controllers, settle};
 pub use crd::{CustomType, ScalePaths};

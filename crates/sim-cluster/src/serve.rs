@@ -147,6 +147,8 @@ impl Handle {
                 None => Duration::from_secs(3_600),
             };
             tokio::select! {
+                // Without it the order is drawn at random, and one seed would give many traces.
+                biased;
                 () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
                 changed = changes.changed() => if changed.is_err() { return },
             }
@@ -211,6 +213,7 @@ async fn pump(handle: Handle, mut watch: Watch, lines: mpsc::Sender<Bytes>) {
         }
         let wait = Duration::try_from(watch.next_due().duration_since(handle.now())).unwrap_or_default();
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = lines.closed() => return,
             changed = changes.changed() => if changed.is_err() { return },

@@ -17,6 +17,7 @@ use env_promotion::{Gate, GateResult, ImageReference, Version, judge_gates};
 use super::message;
 use super::snapshot::{Image, Snapshot, Target, Write, plan_slot, push_slot};
 use super::status::{self, Standing};
+use crate::bugs::{self, Bug};
 use crate::sync::head_slot;
 use crate::{Act, Action, Answer, CommitPlan, Edits, Plan, PlannedCommit, PushResult, Question};
 
@@ -205,7 +206,7 @@ fn commit_plan(snapshot: &Snapshot, target: &Target, write: &Write) -> CommitPla
         edits,
         operation: snapshot.operation(),
         author: message::author(snapshot),
-        time: write.time.unwrap_or(snapshot.now),
+        time: write.time.filter(|_| !bugs::on(Bug::CommitOfTheMoment)).unwrap_or(snapshot.now),
         message: write.message.clone(),
     }
 }

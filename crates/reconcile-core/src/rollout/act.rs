@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::{self, Observed};
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::time::after;
 use crate::{Act, Action, EventType, Note, ObjectRef, Plan, Precondition, Reason, kinds};
 
@@ -37,7 +38,7 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
-            "name": snapshot.set_name,
+            "name": set_name(snapshot),
             "namespace": snapshot.namespace(),
             "labels": labels,
             "annotations": {
@@ -66,6 +67,14 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     tell_of_a_revision(snapshot, revision, plan);
     let text = format!("Created ReplicaSet {} (revision {revision})", snapshot.set_name);
     note(snapshot, plan, EventType::Normal, "NewReplicaSetCreated", &text, &format!("created/{}", snapshot.set_name));
+}
+
+/// The name of a new ReplicaSet: the same for the same template.
+fn set_name(snapshot: &Snapshot) -> String {
+    match bugs::on(Bug::NameOfTheMoment) {
+        true => format!("{}-{}", snapshot.set_name, snapshot.now.as_millisecond() % 100_000),
+        false => snapshot.set_name.clone(),
+    }
 }
 
 /// Keeps the pods of a new version away from the nodes of the stable one.
@@ -187,7 +196,7 @@ pub(super) fn shrink(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) 
         let action = Action::Patch {
             target: ObjectRef::of(&kinds::replica_set(), &set.object),
             patch: json!({"metadata": {"annotations": annotations}, "spec": {"replicas": change.to}}),
-            precondition: Precondition::exact(&set.object),
+            precondition: seen(&set.object),
         };
         acts.push(Act::new(action).destructive());
         scaled(snapshot, plan, change, "down");
@@ -196,6 +205,14 @@ pub(super) fn shrink(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) 
         acts = deadlines(snapshot, scaling);
     }
     plan.stage(acts);
+}
+
+/// Demands the version that was decided on.
+fn seen(object: &object_model::Object) -> Precondition {
+    match bugs::on(Bug::TrustTheCache) {
+        true => Precondition::uid(object),
+        false => Precondition::exact(object),
+    }
 }
 
 fn scaled(snapshot: &Snapshot, plan: &mut Plan, change: &Scaling, way: &str) {
@@ -223,8 +240,9 @@ pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &Replic
     if set.desired == 0 {
         return 0;
     }
-    let serves = stable_selects(snapshot, &set.hash)
+    let is_selected = stable_selects(snapshot, &set.hash)
         || (observed.highest() > Weight::ZERO && canary_selects(snapshot, &set.hash));
+    let serves = is_selected && !bugs::on(Bug::PodsLeaveBeforeTraffic);
     if serves || !matches!(observed, Observed::Weight(_)) {
         return set.desired;
     }
@@ -237,7 +255,7 @@ pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &Replic
     match set.deadline {
         Some(deadline) if deadline <= snapshot.now => 0,
         Some(_) => set.desired,
-        None if was_stable => set.desired,
+        None if was_stable && !bugs::on(Bug::DelayForgotten) => set.desired,
         None => 0,
     }
 }
@@ -325,9 +343,14 @@ pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observ
         return;
     }
     let canary = if progress.abort { stable } else { new };
-    let idle = observed.highest() == Weight::ZERO;
+    let idle = observed.highest() == Weight::ZERO || bugs::on(Bug::CanaryServiceTooEarly);
     // While traffic flows to the canary its Service is not moved: the weight is taken away first.
-    if idle && (canary.available > 0 || !has_canary_selector(snapshot) || canary.hash == stable.hash) {
+    if idle
+        && (canary.available > 0
+            || bugs::on(Bug::CanaryServiceTooEarly)
+            || !has_canary_selector(snapshot)
+            || canary.hash == stable.hash)
+    {
         switch(snapshot, snapshot.canary_service.as_deref(), canary, plan);
     }
 }

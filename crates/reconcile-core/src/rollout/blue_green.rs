@@ -20,6 +20,7 @@ use super::replica_set::ReplicaSetView;
 use super::replicas::{self, PreviewState};
 use super::runs::{self, Promotion};
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::time::after;
 use crate::{EventType, Plan};
 
@@ -115,7 +116,9 @@ fn new_size(snapshot: &Snapshot, strategy: &BlueGreen, progress: &Progress, new:
 fn is_fast(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView) -> bool {
     let comes_back_in_time =
         progress.is_rollback(snapshot) && new.deadline.is_some_and(|deadline| deadline > snapshot.now);
-    progress.promote_full
+    let is_lost = bugs::on(Bug::LostSelectorPromotes) && active_hash(snapshot).is_none();
+    is_lost
+        || progress.promote_full
         || progress.is_fully_promoted(snapshot)
         || progress.stable_set(snapshot).is_none()
         || active_hash(snapshot).as_ref() == Some(&new.hash)
@@ -134,7 +137,7 @@ fn promotion(
 ) {
     let active = active_hash(snapshot);
     if let Some(stable) = progress.stable_set(snapshot).filter(|stable| stable.hash != new.hash)
-        && (progress.abort || active.is_none())
+        && (progress.abort || (active.is_none() && !bugs::on(Bug::LostSelectorPromotes)))
     {
         // Back to what served before, or to it when the selector was taken away by others.
         return act::switch(snapshot, snapshot.active_service.as_deref(), stable, plan);
@@ -176,7 +179,9 @@ fn promotion(
 /// Whether analysis and pause before the promotion are over.
 fn is_approved(snapshot: &Snapshot, strategy: &BlueGreen, progress: &mut Progress, plan: &mut Plan) -> bool {
     let before = strategy.pre_promotion.as_ref();
-    if !runs::promotion_is_judged(snapshot, progress, before, Promotion::Before, plan) {
+    if !bugs::on(Bug::PromotionWithoutAnalysis)
+        && !runs::promotion_is_judged(snapshot, progress, before, Promotion::Before, plan)
+    {
         return false;
     }
     if progress.check_point || !strategy.pauses() {

@@ -30,6 +30,7 @@ use super::runs;
 use super::snapshot::Snapshot;
 use super::status;
 use super::workload;
+use crate::bugs::{self, Bug};
 use crate::time::after;
 use crate::{EventType, Plan};
 
@@ -132,7 +133,11 @@ impl Goal {
         let Some(stable) = progress.stable_set(snapshot) else { return rest };
         // A stable version that gave pods away takes traffic back as its pods return.
         let returning = replicas::least_weight(all, stable.available).min(observed.highest());
-        let back = if dynamic.is_some() { returning } else { Weight::ZERO };
+        let keeps = dynamic.is_some() && !bugs::on(Bug::TrafficBackBeforePods);
+        let back = if keeps { returning } else { Weight::ZERO };
+        if bugs::on(Bug::AbortAtRest) && progress.abort && progress.is_fully_promoted(snapshot) {
+            return Self { new: 0, ..rest };
+        }
         if progress.is_fully_promoted(snapshot) {
             return Self { weight: back, ..rest };
         }
@@ -191,6 +196,7 @@ fn judge_runs(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
     }
     for run in runs::present(snapshot, progress) {
         match run.phase.as_str() {
+            "Failed" | "Error" if bugs::on(Bug::FailureUnheard) => {}
             "Failed" | "Error" => {
                 let why = if run.message.is_empty() {
                     format!("AnalysisRun {} {}", run.object.name(), run.phase)
@@ -246,7 +252,8 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
         ratio_scaling(snapshot, progress, goal, new)
     };
     // Traffic that must leave goes first and alone: nothing may delay it.
-    if snapshot.spec.is_routed() && observed.highest() > Weight::ZERO && !serves_new(snapshot, progress) {
+    let is_given_away = !serves_new(snapshot, progress) && !bugs::on(Bug::CanaryServiceTooEarly);
+    if snapshot.spec.is_routed() && observed.highest() > Weight::ZERO && is_given_away {
         // A version between this one and stable loses its traffic before its Service is given away.
         return act::shift(snapshot, Weight::ZERO, plan);
     }
@@ -314,6 +321,9 @@ fn not_ready_for(
         return Some("the traffic objects can't carry the split".to_owned());
     }
     if goal.weight <= observed.highest() || progress.is_fully_promoted(snapshot) {
+        return None;
+    }
+    if bugs::on(Bug::ShiftBeforePods) {
         return None;
     }
     if new.available == 0 || !has_enough(snapshot, new, goal.new) && new.available < goal.new.max(1) {
@@ -486,7 +496,22 @@ fn step(
             &format!("step/{index}/{}", snapshot.version()),
         );
         progress.next_step();
+        if bugs::on(Bug::StepSkipped) {
+            progress.next_step();
+        }
     }
+}
+
+/// When a pause began, as it was stored.
+fn begin_of(snapshot: &Snapshot, start: object_model::Timestamp) -> object_model::Timestamp {
+    if bugs::on(Bug::PauseEndsEarly) {
+        return start.checked_sub(std::time::Duration::from_secs(2)).unwrap_or(start);
+    }
+    if bugs::on(Bug::PauseByServerClock) {
+        let made = snapshot.new_set().and_then(|set| set.object.str_at("/metadata/creationTimestamp")?.parse().ok());
+        return made.unwrap_or(start);
+    }
+    start
 }
 
 fn weight_is_reached(
@@ -543,7 +568,8 @@ fn wait_is_over(
         plan.wait(format!("Rollout {}", snapshot.rollout.name()), "paused until somebody promotes it");
         return false;
     };
-    let end = pause.start_time.and_then(|start| after(start, duration));
+    let start = pause.start_time.map(|start| begin_of(snapshot, start));
+    let end = start.and_then(|start| after(start, duration));
     match end {
         Some(end) if end > snapshot.now => {
             plan.wait(

@@ -7,6 +7,7 @@ use super::act::{self, Scaling};
 use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, ObjectRef, Precondition, Propagation, kinds};
 
 /// Versions that nothing refers to, newest first.
@@ -59,7 +60,7 @@ pub(super) fn history(snapshot: &Snapshot, progress: &Progress) -> Vec<Act> {
     let limit = usize::try_from(snapshot.spec.revision_history_limit).unwrap_or(usize::MAX);
     let spent = |set: &&ReplicaSetView| {
         let seen = set.object.int_at("/status/observedGeneration").is_none_or(|seen| seen >= set.object.generation());
-        set.desired == 0 && set.current == 0 && seen
+        (set.desired == 0 && set.current == 0 && seen) || bugs::on(Bug::HistoryTakesPods)
     };
     let oldest_first = unreferenced(snapshot, progress).into_iter().rev();
     let surplus = oldest_first.take(old.saturating_sub(limit)).filter(spent);

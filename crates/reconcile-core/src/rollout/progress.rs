@@ -6,6 +6,7 @@ use super::model::StepKind;
 use super::ping_pong;
 use super::replica_set::ReplicaSetView;
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use api::argo::{PauseCondition, RunStatus};
 use object_model::PodHash;
 
@@ -70,7 +71,7 @@ impl Progress {
             progress.restart(snapshot);
         }
         progress.step_index = progress.step_index.min(snapshot.user_steps());
-        if progress.is_fully_promoted(snapshot) {
+        if progress.is_fully_promoted(snapshot) && !(bugs::on(Bug::AbortAtRest) && progress.abort) {
             // An abort or a promotion of nothing in progress is no wish that the next revision should inherit.
             progress.step_index = snapshot.user_steps();
             progress.clear_pause();
@@ -113,6 +114,9 @@ impl Progress {
         self.aborted_at = None;
         self.abort_message = None;
         self.promote_full = false;
+        if bugs::on(Bug::RunOfAnotherVersion) {
+            return;
+        }
         self.background_run = None;
         self.step_run = None;
         self.experiment = None;

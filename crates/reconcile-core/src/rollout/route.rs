@@ -10,6 +10,7 @@ use traffic_split::{Change, SplitPlan};
 use super::act;
 use super::routing::{kind_of, split};
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
 use crate::{Act, Action, ObjectRef, Precondition, Propagation};
 
@@ -123,6 +124,10 @@ fn writes(snapshot: &Snapshot, planned: SplitPlan, raises: bool) -> Vec<Act> {
     }
     for (id, live) in &snapshot.routing.live {
         let mut object = wanted.get(id).unwrap_or(live).clone();
+        if bugs::on(Bug::StableWeightStays) && object.kind() == "VirtualService" {
+            let stays = object.json_mut().get_mut("spec").and_then(|spec| spec.pointer_mut("/http/0/route/0/weight"));
+            stays.into_iter().for_each(|weight| *weight = 100.into());
+        }
         if let Some(text) = claims.get(id).and_then(|pointers| act::claims_at(live, snapshot, pointers)) {
             object.set_annotation(names::CLAIMS, &text);
         }

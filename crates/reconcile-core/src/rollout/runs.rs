@@ -9,6 +9,7 @@ use super::act;
 use super::progress::Progress;
 use super::snapshot::{RunView, Snapshot};
 use crate::analysis::recipe;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, EventType, ObjectRef, Plan, Precondition, kinds};
 
 /// Names of one step that are tried before giving up: each finished run of the same revision takes one.
@@ -164,7 +165,10 @@ fn ensure(
 
 fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
     let names = std::iter::once(stem.to_owned()).chain((1..NAMES_MAX).map(|turn| format!("{stem}.{turn}")));
-    let mut names = names.skip_while(|name| snapshot.runs.get(name).is_some_and(RunView::is_completed));
+    let mut names = names.skip_while(|name| {
+        let known = snapshot.runs.get(name);
+        known.is_some_and(|run| run.is_completed() || bugs::on(Bug::SecondRun))
+    });
     names.next()
 }
 

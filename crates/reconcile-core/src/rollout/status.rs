@@ -12,6 +12,7 @@ use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
 use super::{act, blue_green, duration, experiments, workload};
+use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
 use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
 
@@ -116,7 +117,10 @@ fn put(snapshot: &Snapshot, status: Map<String, Value>, plan: &mut Plan) {
     plan.status = Some(StatusPatch {
         target: ObjectRef::of(&kinds::rollout(), &snapshot.rollout),
         patch: Value::Object(patch),
-        precondition: Precondition::exact(&snapshot.rollout),
+        precondition: match bugs::on(Bug::StatusWithoutVersion) {
+            true => Precondition::uid(&snapshot.rollout),
+            false => Precondition::exact(&snapshot.rollout),
+        },
         subresource: true,
     });
 }

@@ -14,6 +14,7 @@ use super::recreate;
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::status;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, FieldManager, Kind, Plan, Precondition};
 
 /// How the objects are gone through.
@@ -236,6 +237,7 @@ fn foreign_owner(snapshot: &Snapshot, id: &ObjectId) -> Option<String> {
 
 fn apply_act(snapshot: &Snapshot, kind: &Kind, mode: ApplyMode, prepared: Prepared) -> Act {
     let live = snapshot.live.get(&prepared.object.id());
+    let mode = if bugs::on(Bug::ReplacedInsteadOfApplied) { ApplyMode::Replace } else { mode };
     let action = match (mode, live) {
         (ApplyMode::Replace, Some(live)) => Action::Replace {
             kind: kind.clone(),

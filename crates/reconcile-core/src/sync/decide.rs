@@ -24,6 +24,7 @@ use super::request::Request;
 use super::snapshot::{Snapshot, Source, head_slot, render_slot};
 use super::staged::Ground;
 use super::{deletion, gates, rollback, staged, status, transaction};
+use crate::bugs::{self, Bug};
 use crate::patch::digest;
 use crate::time::after;
 use crate::{Act, Action, EventType, Note, ObjectRef, Plan, Question, Reason, SourceFailure};
@@ -108,6 +109,9 @@ fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
         Source::RenderFailed(_, failure) => {
             report.fetched = true;
             fail(report, "Rendered", failure);
+            if let (true, Ok(stored)) = (bugs::on(Bug::PruneAfterFailedRender), &snapshot.inventory) {
+                prune(snapshot, stored, plan, report);
+            }
         }
         Source::Rendered(..) => {
             report.fetched = true;
@@ -147,11 +151,14 @@ fn apply(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
         return report.stall("InvalidHook", &snapshot.role_errors.join("; "));
     }
     let inventory = planned_inventory(snapshot, stored, &waves);
-    if write_inventory(snapshot, &inventory, plan, report) {
+    if !bugs::on(Bug::InventoryAfterCreate) && write_inventory(snapshot, &inventory, plan, report) {
         return;
     }
     let ground = Ground { snapshot, waves: &waves, inventory: &inventory };
     sync(ground, plan, report);
+    if bugs::on(Bug::InventoryAfterCreate) {
+        write_inventory(snapshot, &inventory, plan, report);
+    }
     status::health(snapshot, report);
     rollback::consider(snapshot, plan, report);
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::inventory::{live_view, planned_inventory, write_inventory};
 use super::snapshot::Snapshot;
 use super::status::{self, Report};
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, ObjectRef, Plan, Precondition, Propagation};
 
 /// Whether the finalizer is on the config.
@@ -63,7 +64,7 @@ pub(super) fn decide(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report) 
     }
     let decisions = diff_engine::deletion_plan(&inventory, &live_view(snapshot), &snapshot.identity);
     let left: Vec<&PruneDecision> = decisions.iter().filter(|decision| is_left(snapshot, decision)).collect();
-    if left.is_empty() {
+    if left.is_empty() || bugs::on(Bug::FinalizerFirst) {
         return release(snapshot, plan);
     }
     delete(snapshot, &left, plan, report);

@@ -8,6 +8,7 @@ use object_model::{Object, ObjectId};
 
 use super::hooks::HookTemplate;
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::{FieldManager, Rendered, Scope, View, kinds};
 
 /// One object that Git wants.
@@ -147,7 +148,8 @@ fn stamp(snapshot: &Snapshot, wish: &Wish, object: &mut Object) {
 
 /// The fields of a live object that others drive: published claims of living owners, and autoscalers.
 fn claims(snapshot: &Snapshot, live: &Object) -> Claims {
-    let published = Claims::on(live).unwrap_or_default().of_live_owners(|claim| is_live(snapshot, claim));
+    let counts = |claim: &Claim| is_live(snapshot, claim) && !bugs::on(Bug::ClaimsUnread);
+    let published = Claims::on(live).unwrap_or_default().of_live_owners(counts);
     let autoscalers = snapshot.autoscalers.iter().map(|autoscaler| &**autoscaler);
     published.and(diff_engine::autoscaler_claims(live, autoscalers))
 }

@@ -10,6 +10,7 @@ use object_model::{Object, ObjectId};
 
 use super::operation::{HookRecord, HookResult, Operation};
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, ObjectRef, Precondition, Propagation};
 
 /// Annotation on the object of a hook: the operation, attempt and phase that created it.
@@ -141,6 +142,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
     let name = id.to_string();
     let record = operation.record_of(&name, hook.phase);
     match record.map(|record| record.result) {
+        Some(HookResult::Succeeded) if bugs::on(Bug::HookAgain) && !snapshot.live.contains_key(&id) => {}
         Some(HookResult::Succeeded) => return,
         Some(HookResult::Failed) => {
             let message = record.map(|record| record.message.clone()).unwrap_or_default();
@@ -154,7 +156,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
         progress.news.push(HookRecord { object: name.clone(), phase, result, message });
     };
     let Some(live) = snapshot.live.get(&id) else {
-        if record.is_some() {
+        if record.is_some() && !bugs::on(Bug::HookAgain) {
             return note(HookResult::Failed, "it was deleted before its result was seen".to_owned());
         }
         return match create(snapshot, operation, hook, inventory) {
@@ -176,6 +178,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
     match hook_outcome(live) {
         HookOutcome::Succeeded => note(HookResult::Succeeded, String::new()),
         HookOutcome::Failed(message) => note(HookResult::Failed, message),
+        HookOutcome::Running if bugs::on(Bug::HookUnawaited) => note(HookResult::Succeeded, String::new()),
         HookOutcome::Running => {
             if record.is_none() {
                 note(HookResult::Running, String::new());

@@ -10,6 +10,7 @@ use super::inventory::live_view;
 use super::options::is_pruned_last;
 use super::snapshot::Snapshot;
 use super::status;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, ObjectRef, Plan, Precondition, Propagation};
 
 /// Deletes what left Git and the inventory owns, under uid and version, after a complete render only.
@@ -81,8 +82,11 @@ fn policy(snapshot: &Snapshot) -> PrunePolicy {
     });
     PrunePolicy {
         is_enabled: snapshot.spec.prune.enabled,
-        allows_empty: snapshot.spec.prune.allow_empty,
-        share_max_percent: snapshot.spec.prune.percent_max,
+        allows_empty: snapshot.spec.prune.allow_empty || bugs::on(Bug::PruneAfterFailedRender),
+        share_max_percent: match bugs::on(Bug::PruneAfterFailedRender) {
+            true => 100,
+            false => snapshot.spec.prune.percent_max,
+        },
         protected: named.unwrap_or_else(|| usual.protected.clone()),
         ..usual
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
 use super::status::Report;
+use crate::bugs::{self, Bug};
 use crate::{Act, Action, Plan, kinds};
 
 /// Makes the Promotion once: its name follows from config and commit, so a crash or a second look changes nothing.
@@ -27,7 +28,10 @@ pub(super) fn consider(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report
         report.stalled_rollback = Some("no earlier commit of this config was ever healthy".to_owned());
         return;
     }
-    let name = promotion_name(snapshot.config.name(), &bad.commit);
+    let mut name = promotion_name(snapshot.config.name(), &bad.commit);
+    if bugs::on(Bug::RollbackAgain) {
+        name = format!("{name}-{}", snapshot.now.as_second());
+    }
     report.rollback = Some(name.clone());
     if let Some(promotion) = snapshot.promotions.get(&name) {
         if promotion.str_at("/status/phase") == Some("Failed") {

@@ -9,6 +9,7 @@ use super::desired::{Prepared, Wish};
 use super::gates::Hold;
 use super::operation::Operation;
 use super::snapshot::Snapshot;
+use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
 use crate::{ObjectRef, Plan, Precondition, StatusPatch};
 
@@ -194,7 +195,8 @@ fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>
             "health".to_owned(),
             compact(vec![("status", health.status.to_string().into()), ("message", some_text(&health.message))]),
         );
-        if report.is_synced() && health.status == HealthStatus::Healthy && is_at_rest(snapshot) {
+        let is_healthy = health.status == HealthStatus::Healthy && is_at_rest(snapshot);
+        if report.is_synced() && (is_healthy || bugs::on(Bug::HealthyTooEarly)) {
             last_healthy(snapshot, status);
         }
     }

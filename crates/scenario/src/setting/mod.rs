@@ -4,9 +4,11 @@
 //! crash test (embedded cluster, virtual time, everything in memory, so that a fork costs nothing) and the check on a real
 //! cluster (its objects are read for the traffic).
 
+mod around;
 mod fleet;
 mod install;
 mod metrics;
+mod moment;
 mod operator;
 mod overheard;
 mod people;
@@ -15,9 +17,11 @@ mod push_hook;
 mod trap;
 mod wishes;
 
+pub use around::Around;
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, install, roles};
 pub use metrics::MetricsState;
+pub use moment::Moment;
 pub use operator::OperatorOptions;
 pub use overheard::{Asked, Overheard, OverheardService};
 pub use people::{
@@ -97,6 +101,8 @@ pub struct Setting {
     pub metrics: Arc<Mutex<MetricsState>>,
     /// How pushes are announced over HTTP; in process without.
     pub push_hook: Option<PushHook>,
+    /// What stands around the operator's ways to repositories and metric providers.
+    pub around: Option<Arc<dyn Around>>,
     memory: Option<MemoryRecord>,
     operators: Arc<Mutex<Vec<reconcile_runtime::Handle>>>,
 }
@@ -122,6 +128,7 @@ impl Setting {
             overheard,
             metrics: Arc::default(),
             push_hook: None,
+            around: None,
             memory: Some(record),
             operators: Arc::default(),
         }
@@ -154,6 +161,7 @@ impl Setting {
             overheard,
             metrics: Arc::default(),
             push_hook: None,
+            around: None,
             memory: None,
             operators: Arc::default(),
         })
@@ -182,6 +190,7 @@ impl Setting {
             overheard,
             metrics: Arc::default(),
             push_hook: None,
+            around: None,
             memory: None,
             operators: Arc::default(),
         }
@@ -218,10 +227,17 @@ impl Setting {
 
     async fn send_requests(&self) {
         let mut from = self.clock.now();
+        let mut seen = None;
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let to = self.clock.now();
-            let objects = self.traffic_objects().await;
+            // What has not changed since the last look need not be read again.
+            let revision = self.handle().map(|handle| handle.with(|cluster| cluster.revision()));
+            let objects = match revision.is_some() && revision == seen {
+                true => None,
+                false => self.traffic_objects().await,
+            };
+            seen = revision;
             self.with_traffic(|traffic| {
                 if let Some(objects) = &objects {
                     traffic.replace(objects);

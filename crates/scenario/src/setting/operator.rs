@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use reconcile_runtime::{
-    ApiClient, Blocking, DomainSettings, EgressPolicy, GitOptions, GitWorker, HttpSender, InProcess, MemoryRemotes,
-    Options, Record, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
+    ApiClient, Blocking, DomainSettings, EgressPolicy, GitBackend, GitOptions, GitWorker, HttpSender, InProcess,
+    MemoryRemotes, Options, Record, RemotePolicy, Runtime, Sender, StandardRemotes, with_domains,
 };
 
 use super::Setting;
@@ -54,11 +54,19 @@ impl Setting {
                 GitWorker::new(api, self.clock, Arc::new(remotes), GitOptions { committer, ..GitOptions::default() })
             }
         };
+        let (probe, trap) = (self.probe.clone(), self.overheard.trap.clone());
+        let git: Arc<dyn GitBackend> = Arc::new(ProbedGit { inner: git, probe, trap });
         let builder = Runtime::builder(self.operator.clone())
             .clock(self.clock)
             .record(self.operator_record())
-            .git(Arc::new(ProbedGit { inner: git, probe: self.probe.clone(), trap: self.overheard.trap.clone() }))
-            .sender(self.sender())
+            .git(match &self.around {
+                Some(around) => around.git(git),
+                None => git,
+            })
+            .sender(match &self.around {
+                Some(around) => around.sender(self.sender()),
+                None => self.sender(),
+            })
             .options(options.runtime.clone());
         let runtime = with_domains(builder, &settings).build();
         // An operator that is gone hears nothing; only the newest is kept.

@@ -5,18 +5,17 @@
 //! with is compared with the end of the play without a fault: every object, every file in Git, and how often each object
 //! was created and deleted.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use git_source::Rule;
-use object_model::Object;
+use scenario::comparison::{count_line, is_effect, told};
 use scenario::demo::{ImageCommit, PROMOTION_MANIFEST, begin, commit_image};
-use scenario::setting::{Change, Setting, Wish, apply_documents, merge};
-use serde_json::{Value, json};
+use scenario::setting::{Change, Moment, Setting, Wish, apply_documents, merge};
+use serde_json::json;
 use sim_cluster::{Cluster, Effect};
 
-use crate::world::{Moment, in_virtual_time, pass, with_operator, world};
+use crate::world::{in_virtual_time, pass, with_operator, world};
 
 /// What people do at the beginning of a scenario, and how long it takes to settle.
 struct Case {
@@ -26,8 +25,6 @@ struct Case {
     manifest: &'static str,
     people: fn(&Setting) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
 }
-
-const OPERATOR: &str = "system:serviceaccount:sluice-system:sluice-operator";
 
 fn v(tag: &'static str) -> ImageCommit<'static> {
     ImageCommit { tag, subject: "Another frontend", author: "Ann Author <ann@example.com>", build: "412" }
@@ -47,7 +44,7 @@ fn at_rest(first: Option<&'static str>, manifest: &str) -> Moment {
         })
         .await;
         setting.handle().unwrap().with(Cluster::clear_requests);
-        Moment::of(&setting)
+        Moment::of(&setting).unwrap()
     })
 }
 
@@ -69,27 +66,15 @@ fn unlogged(write: &sim_cluster::WriteInfo) -> Option<String> {
     Some(count_line(effect, &write.change.resource, &write.change.namespace, &write.change.name))
 }
 
-fn count_line(effect: Effect, resource: &str, namespace: &str, name: &str) -> String {
-    // The names of pods are generated: they are counted together.
-    let name = if resource.starts_with("pods") { "*" } else { name };
-    format!("{effect:?} {resource} {namespace}/{}", plain_text(name))
-}
-
-/// Whether a crash around this write is worth a try: it is the operator's, and neither an Event nor a Lease.
-fn counts(actor: &sim_cluster::Actor, resource: &str) -> bool {
-    let is_operator = actor.user.name == OPERATOR || actor.impersonator.as_deref() == Some(OPERATOR);
-    is_operator && !resource.starts_with("events") && !resource.starts_with("leases")
-}
-
 /// Plays without a fault; returns the end and a copy of the world around each effect.
 fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
     let points: Arc<Mutex<Vec<Point>>> = Arc::default();
     let end = in_virtual_time(async || {
-        let mut setting = from.begin();
+        let mut setting = from.begin().unwrap();
         let hooked = setting.clone();
         let kept = points.clone();
         let hook = move |write: &sim_cluster::WriteInfo, before: &Cluster, after: &Cluster| {
-            if !counts(&write.actor, &write.change.resource) {
+            if !is_effect(&write.actor, &write.change.resource) {
                 return;
             }
             let label = format!(
@@ -97,16 +82,20 @@ fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
                 write.verb, write.change.resource, write.change.namespace, write.change.name, write.subresource
             );
             let mut kept = kept.lock().unwrap();
-            let moment = Moment::with_cluster(&hooked, before.clone());
+            let moment = Moment::with_cluster(&hooked, before.clone()).unwrap();
             kept.push(Point { label: format!("before {label}"), moment, unlogged: None });
-            let moment = Moment::with_cluster(&hooked, after.clone());
+            let moment = Moment::with_cluster(&hooked, after.clone()).unwrap();
             kept.push(Point { label: format!("after {label}"), moment, unlogged: unlogged(write) });
         };
         setting.handle().unwrap().with(|cluster| cluster.on_write(Some(Arc::new(hook))));
         let probed = setting.clone();
         let kept = points.clone();
         setting.probe = Some(Arc::new(move |what: &'static str| {
-            kept.lock().unwrap().push(Point { label: what.to_owned(), moment: Moment::of(&probed), unlogged: None })
+            kept.lock().unwrap().push(Point {
+                label: what.to_owned(),
+                moment: Moment::of(&probed).unwrap(),
+                unlogged: None,
+            })
         }));
         with_operator(&setting, async {
             (case.people)(&setting).await;
@@ -114,7 +103,7 @@ fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
         })
         .await;
         setting.handle().unwrap().with(|cluster| cluster.on_write(None));
-        Moment::of(&setting)
+        Moment::of(&setting).unwrap()
     });
     let points = std::mem::take(&mut *points.lock().unwrap());
     (end, points)
@@ -123,9 +112,9 @@ fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
 /// Starts a fresh operator on a copy and lets it settle.
 fn go_on(case: &Case, from: &Moment) -> Moment {
     in_virtual_time(async || {
-        let setting = from.begin();
+        let setting = from.begin().unwrap();
         with_operator(&setting, rest(&setting, case.seconds)).await;
-        Moment::of(&setting)
+        Moment::of(&setting).unwrap()
     })
 }
 
@@ -145,129 +134,17 @@ async fn rest(setting: &Setting, seconds: u64) {
     }
 }
 
-/// What must be equal at the end, in lines.
-fn told(moment: &Moment, unlogged: Option<&String>) -> BTreeMap<String, String> {
-    let mut lines = BTreeMap::new();
-    for resource in moment.cluster.resources() {
-        let storage = resource.storage.to_string();
-        // Pods and what follows them have generated names; their owners tell of them.
-        if ["events", "leases", "pods", "endpoint", "customresource", "nodes"]
-            .iter()
-            .any(|skipped| storage.starts_with(skipped))
-        {
-            continue;
-        }
-        for stored in moment.cluster.list(&storage, None) {
-            let object = Object::from_json(stored.json().clone()).unwrap();
-            lines.insert(
-                format!("{storage} {}", plain_text(&object.id().to_string())),
-                plain(stored.json()).to_string(),
-            );
-        }
-    }
-    let repository = moment.fleet.memory().unwrap().repository();
-    let head = repository.resolve("main").unwrap().unwrap();
-    let tree = repository.tree_at(head).unwrap();
-    for path in tree.files("").unwrap().keys() {
-        lines.insert(format!("git {path}"), String::from_utf8_lossy(&tree.read(path).unwrap()).into_owned());
-    }
-    let commits = moment.fleet.log(100);
-    for kind in ["promote", "rollback"] {
-        let count = commits.iter().filter(|commit| commit.trailers.get("Sluice-Action") == Some(kind)).count();
-        lines.insert(format!("git commits: {kind}"), count.to_string());
-    }
-    let mut counts_by_object: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in moment.cluster.requests().filter(|entry| counts(&entry.actor, &entry.resource)) {
-        if matches!(entry.effect, Effect::Created | Effect::Deleted) {
-            let line = count_line(entry.effect, &entry.resource, &entry.namespace, &entry.name);
-            *counts_by_object.entry(line).or_default() += 1;
-        }
-    }
-    if let Some(line) = unlogged {
-        *counts_by_object.entry(line.clone()).or_default() += 1;
-    }
-    lines.extend(counts_by_object.into_iter().map(|(what, count)| (what, count.to_string())));
-    let rows = moment.record.rows();
-    let wanted: Vec<String> = rows
-        .iter()
-        .filter(|row| row.key.starts_with("desired/"))
-        .map(|row| plain_text(&format!("{} {}", row.object, row.digest)))
-        .collect();
-    lines.insert(
-        "record: wanted".to_owned(),
-        wanted.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", "),
-    );
-    lines
-}
-
-/// A value without what may differ: versions, uids, moments, ids of commits, counts of measurements.
-fn plain(value: &Value) -> Value {
-    const DROPPED: [&str; 11] = [
-        "resourceVersion",
-        "uid",
-        "managedFields",
-        "generation",
-        "observedGeneration",
-        "metricResults",
-        "runSummary",
-        "since",
-        "attempt",
-        "lastHandledRefresh",
-        "delivered",
-    ];
-    match value {
-        Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !DROPPED.contains(&key.as_str()));
-            Value::Object(kept.map(|(key, value)| (plain_text(key), plain(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
-        Value::String(text) => Value::String(plain_text(text)),
-        other => other.clone(),
-    }
-}
-
-/// A text with `<commit>` for ids of commits and uids, `<time>` for moments and numbers of measurements left out.
-fn plain_text(text: &str) -> String {
-    let mut plain = String::new();
-    let mut run = String::new();
-    let end = |run: &mut String, plain: &mut String| {
-        let is_hex = run.chars().all(|c| c.is_ascii_hexdigit() || c == '-') && run.len() >= 12;
-        let is_time = run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok();
-        plain.push_str(if is_time {
-            "<time>"
-        } else if is_hex {
-            "<id>"
-        } else {
-            run
-        });
-        run.clear();
-    };
-    for c in text.chars() {
-        if c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.') {
-            run.push(c);
-        } else {
-            end(&mut run, &mut plain);
-            plain.push(c);
-        }
-    }
-    end(&mut run, &mut plain);
-    match plain.split_once("-rollback-") {
-        Some((stem, rest)) => format!("{stem}-rollback-{}", rest.chars().skip(12).collect::<String>()),
-        None => plain,
-    }
-}
-
 /// Crashes everywhere in a scenario; returns the number of points and what differed.
 fn crash_everywhere(case: &Case, from: &Moment) -> (usize, Vec<String>) {
     let (end, points) = play(case, from);
-    let wanted = told(&end, None);
+    let wanted = told(&end, None).unwrap();
     let next = AtomicUsize::new(0);
     let differences = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
             scope.spawn(|| {
                 while let Some(Point { label, moment, unlogged }) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = told(&go_on(case, moment), unlogged.as_ref());
+                    let found = told(&go_on(case, moment), unlogged.as_deref()).unwrap();
                     let keys: std::collections::BTreeSet<_> = wanted.keys().chain(found.keys()).collect();
                     for key in keys.into_iter().filter(|key| wanted.get(*key) != found.get(*key)) {
                         let line = format!(

@@ -41,32 +41,3 @@ pub(crate) async fn beside<T>(setting: &Setting, operator: Runtime, people: impl
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
-
-/// Everything that outlives an operator, at one moment. A copy shares what has not changed.
-#[derive(Clone)]
-pub(crate) struct Moment {
-    pub(crate) cluster: Cluster,
-    pub(crate) fleet: Fleet,
-    pub(crate) traffic: Traffic,
-    pub(crate) record: MemoryRecord,
-}
-
-impl Moment {
-    pub(crate) fn of(setting: &Setting) -> Self {
-        Self::with_cluster(setting, setting.handle().unwrap().snapshot())
-    }
-
-    pub(crate) fn with_cluster(setting: &Setting, cluster: Cluster) -> Self {
-        Self {
-            cluster,
-            fleet: setting.fleet.fork().unwrap(),
-            traffic: setting.with_traffic(|traffic| traffic.clone()),
-            record: setting.memory_record().unwrap().fork(),
-        }
-    }
-
-    /// A world that begins here; must be called inside the runtime whose clock it gets.
-    pub(crate) fn begin(&self) -> Setting {
-        Setting::in_memory(self.cluster.clone(), self.fleet.fork().unwrap(), self.traffic.clone(), self.record.fork())
-    }
-}
