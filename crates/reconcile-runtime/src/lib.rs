@@ -29,6 +29,8 @@
 mod act;
 mod api;
 mod ask;
+mod chart_fetch;
+mod chart_inputs;
 mod clock;
 mod discovery;
 mod domains;
@@ -62,6 +64,7 @@ mod webhook;
 
 pub use api::{ApiClient, ApiError, Detail, ObjectList, Patch};
 pub use ask::{GitBackend, NoGit};
+pub use chart_fetch::{ChartFetchError, PackedChart, fetch_chart};
 pub use clock::Clock;
 pub use discovery::{Discovery, Known};
 pub use domains::{DomainSettings, with_domains};
