@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_wrong_layer_is_named_without_its_content() {
-        for (text, path) in [("hunter2: [", ""), ("- hunter2", ""), ("hunter2", "a[x")] {
+        for (text, path) in [("hunter2: [", ""), ("- hunter2", ""), ("hunter2", "a[70000]")] {
             let message = read(text, path).unwrap_err();
             assert!(message.starts_with("Secret db, key k") && !message.contains("hunter2"), "{message}");
         }

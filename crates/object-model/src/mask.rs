@@ -33,7 +33,8 @@ impl Masks {
             let lines = text.lines().filter(|line| line.trim().len() >= PART_BYTES_MIN).map(str::trim);
             for text in std::iter::once(text.trim()).chain(lines).filter(|text| !text.is_empty()) {
                 let quoted = Value::from(text).to_string();
-                all.insert(quoted.trim_matches('"').to_owned());
+                let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                all.insert(inner.unwrap_or(&quoted).to_owned());
                 all.insert(text.to_owned());
             }
             if all.len() >= TEXTS_MAX {

@@ -28,6 +28,7 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) fn new(files: &[(&str, String)]) -> Self {
         let world = World::new();
+        world.create("namespaces", "", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "qa"}}));
         let remotes = MemoryRemotes::default();
         let remote = MemoryRemote::new("fleet");
         remotes.insert(URL, remote.clone());
@@ -91,8 +92,8 @@ async fn values_of_files_objects_and_the_config_win_in_this_order() {
         ("web/templates/all.yaml", template(all)),
     ]);
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"values.yaml": "b: object\nc: object\n"}});
-    shop.world.create("ConfigMap", "qa", map);
-    shop.world.create("Secret", "qa", secret("db", "password", "p,{w}"));
+    shop.world.create("configmaps", "qa", map);
+    shop.world.create("secrets", "qa", secret("db", "password", "p,{w}"));
     let settings = RenderSettings {
         values_files: vec!["qa.yaml".into()],
         values_from: vec![
@@ -120,7 +121,7 @@ async fn a_changed_object_gives_another_render_and_an_equal_one_the_same() {
         ("web/templates/all.yaml", template("  a: {{ .Values.a }}\n")),
     ]);
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"values.yaml": "a: one"}});
-    shop.world.create("ConfigMap", "qa", map);
+    shop.world.create("configmaps", "qa", map);
     let settings = RenderSettings {
         values_from: vec![from(ValuesKind::ConfigMap, "shop", "values.yaml", "", false)],
         ..RenderSettings::default()
@@ -129,7 +130,7 @@ async fn a_changed_object_gives_another_render_and_an_equal_one_the_same() {
     let again = shop.render(&settings).await.unwrap();
     assert_eq!(first.key, again.key);
     assert!(Arc::ptr_eq(&first.objects, &again.objects), "nothing is rendered twice");
-    shop.world.merge("ConfigMap", "qa", "shop", json!({"data": {"values.yaml": "a: two"}}));
+    shop.world.merge("configmaps", "qa", "shop", json!({"data": {"values.yaml": "a: two"}}));
     let changed = shop.render(&settings).await.unwrap();
     assert_ne!(first.key, changed.key);
     assert_eq!(changed.objects[0].object.str_at("/data/a"), Some("two"));
@@ -146,7 +147,7 @@ async fn what_is_missing_or_wrong_is_told_without_what_a_secret_holds_and_may_pa
     let failure = shop.render(&missing).await.unwrap_err();
     assert_eq!((failure.reason.as_str(), failure.lasting), ("ValuesMissing", false));
     assert_eq!(failure.message, "Secret qa/db with values does not exist");
-    shop.world.create("Secret", "qa", secret("db", "values.yaml", "password: hunter2"));
+    shop.world.create("secrets", "qa", secret("db", "values.yaml", "password: hunter2"));
     let failure = shop.render(&missing).await.unwrap_err();
     assert!(failure.message.contains("bad password [redacted]"), "{}", failure.message);
     assert!(!failure.lasting, "another Secret may mend it");
@@ -164,8 +165,8 @@ async fn a_chart_finds_in_the_cluster_what_it_looks_up_and_what_that_leads_to() 
     assert_eq!(shop.data(&settings).await, json!({"found": "none", "all": "0"}));
     let before = shop.render(&settings).await.unwrap().key;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "first"}, "data": {"next": "db"}});
-    shop.world.create("ConfigMap", "qa", map);
-    shop.world.create("Secret", "qa", secret("db", "password", "hunter2"));
+    shop.world.create("configmaps", "qa", map);
+    shop.world.create("secrets", "qa", secret("db", "password", "hunter2"));
     assert_eq!(shop.data(&settings).await, json!({"found": "db", "second": "hunter2", "all": "1"}));
     let rendered = shop.render(&settings).await.unwrap();
     assert_ne!(before, rendered.key);
