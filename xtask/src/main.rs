@@ -10,6 +10,7 @@ mod codegen;
 mod conformance;
 mod control_plane;
 mod e2e;
+mod fuzz;
 mod layers;
 mod licences;
 mod oracle;
@@ -36,8 +37,11 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
-  oracle helm [--flips] [--helm PATH] [NAME...]
-                                    charts held against Helm's recorded output, or varied and held against a real Helm
+  oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
+                                    charts held against Helm's recorded output, or varied, small and generated ones held
+                                    against a real Helm
+  fuzz list|build|TARGET [--seconds N] [--toolchain NAME]
+                                    the fuzz targets, by the nightly toolchain
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         "conformance" => conformance::command(rest),
         "oracle" => oracle::command(rest),
         "e2e" => e2e::command(rest),
+        "fuzz" => fuzz::command(rest),
         "bench" => bench::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(rest),
