@@ -4,6 +4,7 @@
 //! crash test (embedded cluster, virtual time, everything in memory, so that a fork costs nothing) and the check on a real
 //! cluster (its objects are read for the traffic).
 
+mod adopt;
 mod fleet;
 mod install;
 mod metrics;
@@ -15,6 +16,7 @@ mod push_hook;
 mod trap;
 mod wishes;
 
+pub use adopt::{Adoption, ChartPlace, adopt, adoption, objects_of, read_release};
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, install, roles};
 pub use metrics::MetricsState;
