@@ -11,6 +11,7 @@ mod codegen;
 mod conformance;
 mod control_plane;
 mod e2e;
+mod fuzz;
 mod layers;
 mod licences;
 mod oracle;
@@ -40,11 +41,14 @@ cargo xtask COMMAND
                                     figures of the operator on both clusters, or on one, with the aims beside them
   simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--bugs] [--model SECONDS] [--replay FILE]
                                     schedules of faults from seeds, each checked after every write; a kept one again
-  oracle helm [--flips] [--helm PATH] [NAME...]
-                                    charts held against Helm's recorded output, or varied and held against a real Helm
+  oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
+                                    charts held against Helm's recorded output, or varied, small and generated ones held
+                                    against a real Helm
   oracle argo                       the recorded answers of Argo Rollouts' packages made again
   argo-suite [--parallel N] [--reruns N] [--operator PATH] [SUITE[/TEST]...]
                                     Argo Rollouts' own end-to-end tests, played against our operator on the real cluster
+  fuzz list|build|TARGET [--seconds N] [--toolchain NAME]
+                                    the fuzz targets, by the nightly toolchain
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
 ";
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         "simulate" => simulate::command(rest),
         "oracle" => oracle::command(rest),
         "e2e" => e2e::command(rest),
+        "fuzz" => fuzz::command(rest),
         "bench" => bench::command(rest),
         "argo-suite" => argo_suite::command(rest),
         "codegen" => codegen::command(rest),

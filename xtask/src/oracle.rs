@@ -1,7 +1,12 @@
-//! `cargo xtask oracle helm [--flips [NAME...]] [--helm PATH]`: our output held against real tools'.
-//! `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which tests compare with.
+//! `cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]`: our output
+//! held against real tools'. `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which
+//! tests compare with.
 //!
-//! The comparing program for Helm is an example of the crate `manifest-render`.
+//! Without a flag the recorded output of public charts is compared. `--flips` renders each of them with every file of its
+//! `ci/` folder and with every boolean turned round, `--written` renders the small charts of
+//! crates/manifest-render/fixtures/charts.txt, `--generated` charts of random expressions, all against the real Helm;
+//! `--all` does all of it. The comparing program is an example of the crate `manifest-render`; differences that are known
+//! stand in its fixtures, with their reasons.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,7 +15,20 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-const USAGE: &str = "usage: cargo xtask oracle helm [--flips] [--helm PATH] [NAME...] | argo";
+const USAGE: &str = "usage: cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] \
+                     [NAME...] | argo";
+/// Expressions of `--all`.
+const GENERATED: u32 = 4_000;
+
+#[derive(Default)]
+struct Wanted {
+    flips: bool,
+    written: bool,
+    generated: u32,
+    seed: u32,
+    helm: Option<String>,
+    names: Vec<String>,
+}
 
 /// Compares with recorded output, or with a real tool.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
@@ -20,26 +38,68 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         ("argo", []) => return argo(),
         _ => bail!("unknown tool `{tool}` or too many arguments; {USAGE}"),
     }
-    let mut with_flips = false;
-    let mut helm = None;
-    let mut names = Vec::new();
-    let mut rest = rest.iter();
+    let wanted = read(rest)?;
+    let is_recorded_only = !wanted.flips && !wanted.written && wanted.generated == 0;
+    // One comparison that differs is no reason not to make the others.
+    let mut results = Vec::new();
+    if is_recorded_only || (wanted.flips && wanted.names.is_empty()) {
+        results.push(run::run(oracle().arg("charts").arg(charts()?)));
+    }
+    if is_recorded_only {
+        return results.into_iter().collect();
+    }
+    let helm = helm(wanted.helm.clone())?;
+    let cache = run::target().join("helm-oracle");
+    let known = |file: &str| run::root().join("crates/manifest-render/fixtures").join(file);
+    if wanted.flips {
+        let mut command = oracle();
+        if wanted.names.is_empty() {
+            command.arg("--known").arg(known("known-flips.txt"));
+        }
+        results.push(run::run(command.arg("flips").arg(charts()?).arg(&helm).arg(&cache).args(&wanted.names)));
+    }
+    if wanted.written {
+        let mut command = oracle();
+        if wanted.names.is_empty() {
+            command.arg("--known").arg(known("known-charts.txt"));
+        }
+        let file = known("charts.txt");
+        results.push(run::run(command.arg("written").arg(file).arg(&helm).arg(&cache).args(&wanted.names)));
+    }
+    if wanted.generated > 0 {
+        let (count, seed) = (wanted.generated.to_string(), wanted.seed.to_string());
+        results.push(run::run(oracle().arg("generated").arg(&helm).arg(&cache).args([count, seed])));
+    }
+    results.into_iter().collect()
+}
+
+fn oracle() -> Command {
+    run::cargo(&["run", "--quiet", "--locked", "-p", "manifest-render", "--example", "helm-oracle", "--"])
+}
+
+fn read(arguments: &[String]) -> Result<Wanted> {
+    let mut wanted = Wanted { seed: 1, ..Wanted::default() };
+    let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "--flips" => with_flips = true,
-            "--helm" => helm = rest.next().cloned(),
-            name if !name.starts_with('-') => names.push(name.to_owned()),
+            "--all" => (wanted.flips, wanted.written, wanted.generated) = (true, true, GENERATED),
+            "--flips" => wanted.flips = true,
+            "--written" => wanted.written = true,
+            "--generated" => wanted.generated = number(argument, rest.next())?,
+            "--seed" => wanted.seed = number(argument, rest.next())?,
+            "--helm" => wanted.helm = rest.next().cloned(),
+            name if !name.starts_with('-') => wanted.names.push(name.to_owned()),
             other => bail!("unknown flag `{other}`; {USAGE}"),
         }
     }
-    let charts = charts()?;
-    let mut command =
-        run::cargo(&["run", "--quiet", "--locked", "-p", "manifest-render", "--example", "helm-oracle", "--"]);
-    if !with_flips {
-        return run::run(command.arg("charts").arg(charts));
+    Ok(wanted)
+}
+
+fn number(flag: &str, text: Option<&String>) -> Result<u32> {
+    match text.and_then(|text| text.parse().ok()) {
+        Some(number) => Ok(number),
+        None => bail!("{flag} needs a number; {USAGE}"),
     }
-    let helm = self::helm(helm)?;
-    run::run(command.arg("flips").arg(charts).arg(helm).arg(run::target().join("helm-oracle")).args(names))
 }
 
 /// Builds and runs the recorder, and keeps what it says once it has said everything.

@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Undo(Undo),
     /// Sets images of a Rollout: set image ROLLOUT CONTAINER=IMAGE... One that Git delivers is changed in Git.
     Set(Set),
+    /// Takes over what another tool installed, without recreating anything.
+    Adopt(Adopt),
     /// Prints the completion script of a shell.
     Completion {
         /// The shell.
@@ -212,6 +214,19 @@ pub(crate) struct ChartArgs {
     /// Leaves the chart's schema of values aside.
     #[arg(long)]
     pub(crate) skip_schema_validation: bool,
+    /// Where charts come from that this one depends on and that are not in charts/.
+    #[arg(long, value_enum, default_value = "vendored")]
+    pub(crate) dependencies: Dependencies,
+}
+
+/// Where the charts come from that a chart depends on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dependencies {
+    /// From charts/ only; what is missing is an error, as in Helm.
+    #[default]
+    Vendored,
+    /// From their repositories too, in the versions of Chart.lock when there is one.
+    Fetched,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -404,6 +419,44 @@ pub(crate) struct SetImage {
     /// CONTAINER=IMAGE; * stands for every container.
     #[arg(required = true, value_name = "CONTAINER=IMAGE")]
     pub(crate) images: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Adopt {
+    /// The other tool.
+    #[command(subcommand)]
+    pub(crate) from: AdoptFrom,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdoptFrom {
+    /// A release of Helm: shows what the chart in Git would change on it, and with --apply hands it to the operator. Exit
+    /// codes as of diff: 0 nothing changes, 1 something would.
+    Helm(AdoptHelm),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AdoptHelm {
+    /// Name of the release.
+    pub(crate) release: String,
+    /// Repository with the chart.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// Branch of the repository.
+    #[arg(long, default_value = "main")]
+    pub(crate) branch: String,
+    /// Path of the chart in the repository.
+    #[arg(long)]
+    pub(crate) path: String,
+    /// ServiceAccount, in the namespace of the release, that objects are applied as.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) service_account: String,
+    /// Takes the release over: writes its values into a Secret and makes a GitOpsConfig of its name.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Takes it over although the chart in Git would change something.
+    #[arg(long, requires = "apply")]
+    pub(crate) with_changes: bool,
 }
 
 #[derive(Debug, ClapArgs)]

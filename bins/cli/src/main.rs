@@ -61,6 +61,9 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Set(set) => match set.what {
             args::SetWhat::Image(image) => commands::revision::set_image(reach, &image).await,
         },
+        Command::Adopt(adopt) => match adopt.from {
+            args::AdoptFrom::Helm(helm) => commands::adopt::helm(reach, &helm).await,
+        },
         Command::Completion { shell } => commands::completion(shell),
         Command::Reference => {
             commands::reference::run();

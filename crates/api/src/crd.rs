@@ -150,6 +150,49 @@ fn root(description: &str, spec: Value) -> Value {
     }})
 }
 
+fn render_schema() -> Value {
+    let reference = object(
+        "Values in a ConfigMap or Secret of this namespace, read as the ServiceAccount that objects are applied as.",
+        vec![
+            ("kind", one_of("Kind of the object.", &["ConfigMap", "Secret"])),
+            ("name", text("Its name.")),
+            ("valuesKey", text("Key with the values; values.yaml.")),
+            ("targetPath", text("Where its content goes, as in helm --set-string; a document of values when empty.")),
+            ("optional", flag("Whether it may be absent; false.")),
+        ],
+    );
+    let chart = object(
+        "A chart of a chart repository, rendered instead of the files of the path; valuesFiles still lie there.",
+        vec![
+            ("repository", text("https:// of a folder with an index.yaml, or oci:// of the folder of the chart.")),
+            ("name", text("Name of the chart.")),
+            ("version", text("A version, or a range of them; the newest when empty.")),
+            ("digest", text("sha256:... of the packed chart; another content is refused.")),
+        ],
+    );
+    let values = json!({"type": "object", "description": "Values for charts and templates; they win over all others.", "x-kubernetes-preserve-unknown-fields": true});
+    object(
+        "How files become objects.",
+        vec![
+            ("type", one_of("Kind of source.", &["auto", "plain", "handlebars", "jsonnet", "helm"])),
+            ("releaseName", text("What charts are told as the name of the release; the name of this config.")),
+            ("values", values),
+            ("valuesFiles", list("Files with values, relative to the path; later ones win.", text("Path."))),
+            (
+                "valuesFrom",
+                list(
+                    "Values of objects; they win over those of files, later ones win.",
+                    required(reference, &["kind", "name"]),
+                ),
+            ),
+            ("kubeVersion", text("Version of Kubernetes that charts are told; the cluster's.")),
+            ("apiVersions", list("API versions that charts are told besides those of the cluster.", text("Version."))),
+            ("offline", flag("Whether charts are told nothing of the cluster and lookup finds nothing; false.")),
+            ("chart", required(chart, &["repository", "name"])),
+        ],
+    )
+}
+
 fn secret_ref(description: &str) -> Value {
     object(
         description,
@@ -192,32 +235,7 @@ fn gitops_config(group: &str) -> Value {
                     vec![("secretRef", secret_ref("Credential in this namespace: token, or username and password."))],
                 ),
             ),
-            (
-                "render",
-                object(
-                    "How files become objects.",
-                    vec![
-                        ("type", one_of("Kind of source.", &["auto", "plain", "handlebars", "jsonnet", "helm"])),
-                        (
-                            "releaseName",
-                            text("What charts are told as the name of the release; the name of this config."),
-                        ),
-                        (
-                            "values",
-                            json!({"type": "object", "description": "Values for charts and templates; they win over those of files.", "x-kubernetes-preserve-unknown-fields": true}),
-                        ),
-                        (
-                            "valuesFiles",
-                            list("Files with values, relative to the path; later ones win.", text("Path.")),
-                        ),
-                        ("kubeVersion", text("Version of Kubernetes that charts are told.")),
-                        (
-                            "apiVersions",
-                            list("API versions that charts are told besides the usual ones.", text("Version.")),
-                        ),
-                    ],
-                ),
-            ),
+            ("render", render_schema()),
             (
                 "destination",
                 object(

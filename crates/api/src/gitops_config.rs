@@ -1,8 +1,8 @@
 //! GitOpsConfig: one path of one branch of one repository, applied to the cluster.
 
 use object_model::{Duration, Object};
-use serde_json::{Map, Value};
 
+use crate::render_settings::{RenderSettings, render_fields};
 use crate::sync_settings::{self, ApplySettings, PruneSettings, SyncSettings};
 use crate::{Fields, Problem};
 
@@ -24,23 +24,6 @@ pub enum DeletionPolicy {
     Delete,
     /// They are deleted too, with what depends on them; the config goes once they are gone.
     WaitForTermination,
-}
-
-/// How the files of a config become objects.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RenderSettings {
-    /// `spec.render.type`: empty for automatic.
-    pub renderer: String,
-    /// `spec.render.releaseName`: what charts are told; the name of the config.
-    pub release_name: String,
-    /// `spec.render.values`: values for charts and templates; they win over those of files.
-    pub values: Map<String, Value>,
-    /// `spec.render.valuesFiles`: files with values, relative to the path, later ones win.
-    pub values_files: Vec<String>,
-    /// `spec.render.kubeVersion`: what charts are told; empty for a recent one.
-    pub kube_version: String,
-    /// `spec.render.apiVersions`: what charts are told besides the usual ones.
-    pub api_versions: Vec<String>,
 }
 
 /// The typed fields of a GitOpsConfig. `url`, `branch` and `path` are the whole minimal spec.
@@ -122,38 +105,6 @@ fn interval_field(fields: &mut Fields<'_>) -> Duration {
         return Duration::from_secs(180);
     }
     interval
-}
-
-fn render_fields(fields: &mut Fields<'_>, name: &str) -> RenderSettings {
-    let values = match fields.value("spec.render.values") {
-        None => Map::new(),
-        Some(Value::Object(values)) => values.clone(),
-        Some(_) => {
-            fields.problem("spec.render.values", "must be a mapping");
-            Map::new()
-        }
-    };
-    RenderSettings {
-        renderer: renderer_field(fields),
-        release_name: fields.text("spec.render.releaseName").unwrap_or_else(|| name.to_owned()),
-        values,
-        values_files: fields.texts("spec.render.valuesFiles"),
-        kube_version: fields.text("spec.render.kubeVersion").unwrap_or_default(),
-        api_versions: fields.texts("spec.render.apiVersions"),
-    }
-}
-
-fn renderer_field(fields: &mut Fields<'_>) -> String {
-    let renderer = fields.text("spec.render.type").unwrap_or_default();
-    match renderer.as_str() {
-        "" | "auto" => String::new(),
-        "plain" | "handlebars" | "jsonnet" | "helm" => renderer,
-        other => {
-            fields
-                .problem("spec.render.type", format!("`{other}` is not one of auto, plain, handlebars, jsonnet, helm"));
-            String::new()
-        }
-    }
 }
 
 fn on_failure_field(fields: &mut Fields<'_>) -> OnFailure {

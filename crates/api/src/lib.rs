@@ -28,12 +28,14 @@ mod gitops_config;
 pub mod install;
 pub mod names;
 mod promotion;
+mod render_settings;
 mod sync_settings;
 
 pub use environment::{Environment, QuotaLimits};
 pub use fields::{Fields, Problem};
-pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure, RenderSettings};
+pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};
+pub use render_settings::{ChartReference, RenderSettings, ValuesKind, ValuesReference};
 pub use sync_settings::{
     ApplyMode, ApplySettings, Dependency, IgnoreEntry, OnImmutable, PruneSettings, Retry, SyncSettings,
 };

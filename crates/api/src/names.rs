@@ -18,6 +18,9 @@ pub const CLAIMS: &str = "sluice.dev/claims";
 pub const REFRESH: &str = "sluice.dev/refresh";
 /// Annotation on a GitOpsConfig: any new value asks for a sync now; `ID only Kind/name,...` for one of some objects.
 pub const SYNC: &str = "sluice.dev/sync";
+/// Annotation on a delivered object: JSON pointers, one a line, to what came from a Secret into a render. The record leaves it
+/// out.
+pub const SECRET_FIELDS: &str = "sluice.dev/secret-fields";
 /// Finalizer of a GitOpsConfig that takes what it delivered with it when it is deleted.
 pub const FINALIZER: &str = "sluice.dev/inventory";
 /// The product's own group.

@@ -374,7 +374,7 @@ fn authorization(credential: &Credential) -> Result<Secret<String>, &'static str
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'static>>, &'static str> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'static>>, &'static str> {
     let mut certificates = Vec::new();
     for item in ureq::tls::parse_pem(pem) {
         match item {

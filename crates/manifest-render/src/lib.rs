@@ -30,6 +30,7 @@ mod glob;
 mod handlebars;
 pub mod helm;
 mod jsonnet;
+mod layers;
 #[cfg(feature = "jsonnet-rs")]
 mod libjsonnet;
 mod memory;
@@ -44,9 +45,10 @@ pub use budget::{Budget, BudgetError, Limits};
 pub use diagnostic::Diagnostic;
 pub use files::{Entry, EntryKind, Files, FilesError};
 pub use glob::{Glob, GlobError};
+pub use layers::ValuesLayer;
 #[cfg(feature = "jsonnet-rs")]
 pub use libjsonnet::{LibjsonnetError, evaluate_with_libjsonnet};
 pub use memory::MemoryFiles;
 pub use path::{PathError, join, normalize};
-pub use render::{RenderError, Rendered, RenderedObject, render};
+pub use render::{RenderError, Rendered, RenderedObject, is_chart, render};
 pub use source::{Argument, ChartInput, JsonnetInput, Kind, Source};

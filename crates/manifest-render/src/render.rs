@@ -113,7 +113,7 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 /// of files are collected, so that one call reports them all.
 pub fn render(source: &Source, files: &dyn Files, budget: &Budget) -> Result<Rendered, RenderError> {
     let tree = Tree::new(files, budget);
-    if is_chart(source, &tree)? {
+    if holds_chart(source, &tree)? {
         let mut collector = Collector::new(budget);
         helm::load(source, &tree, &mut collector)?;
         return finish(source, tree, collector);
@@ -128,8 +128,16 @@ pub fn render(source: &Source, files: &dyn Files, budget: &Budget) -> Result<Ren
     finish(source, tree, collector)
 }
 
+/// Whether a source would be rendered as a Helm chart, which may be told about a cluster.
+///
+/// # Errors
+/// When the path can't be a path of a tree.
+pub fn is_chart(source: &Source, files: &dyn Files, budget: &Budget) -> Result<bool, RenderError> {
+    holds_chart(source, &Tree::new(files, budget))
+}
+
 /// Whether the source is a Helm chart, by its settings or by what lies there.
-fn is_chart(source: &Source, tree: &Tree<'_>) -> Result<bool, RenderError> {
+fn holds_chart(source: &Source, tree: &Tree<'_>) -> Result<bool, RenderError> {
     match source.kind {
         Kind::Helm => Ok(true),
         Kind::Auto if helm::is_packed(&source.path) => Ok(true),

@@ -1,8 +1,12 @@
 //! What to render and how.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
+
+use crate::helm::Lookups;
+use crate::layers::ValuesLayer;
 
 /// A path of a tree and how to read it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +22,9 @@ pub struct Source {
     /// Files with values for templates, relative to `path`, later ones win. `values.yaml` is read before them when it
     /// exists.
     pub values_files: Vec<String>,
-    /// Values for templates; they win over those of files. A null takes a value away.
+    /// Values for templates that lie elsewhere; they win over those of files, later ones win.
+    pub layers: Vec<ValuesLayer>,
+    /// Values for templates; they win over all others. A null takes a value away.
     pub values: Map<String, Value>,
     /// What Jsonnet programs are given.
     pub jsonnet: JsonnetInput,
@@ -36,8 +42,12 @@ pub struct ChartInput {
     pub namespace: String,
     /// Version of Kubernetes; a recent one when empty.
     pub kube_version: String,
-    /// API versions besides the usual ones.
+    /// API versions besides those that are served.
     pub api_versions: Vec<String>,
+    /// API versions and kinds that are served; the usual ones without.
+    pub served: Option<Arc<Vec<String>>>,
+    /// What is known of the cluster for `lookup`; nothing is found without.
+    pub lookups: Option<Arc<Lookups>>,
     /// What random functions draw from.
     pub seed: Vec<u8>,
     /// What `now` is, in seconds since 1970.

@@ -29,6 +29,11 @@ pub(crate) fn load(
         let content = tree.read(&path)?;
         merge(&mut values, parse(&path, &content, collector));
     }
+    for layer in &source.layers {
+        if let Err(message) = layer.put_over(&mut values) {
+            collector.fault(Diagnostic::of_file(&default, message));
+        }
+    }
     merge(&mut values, source.values.clone());
     Ok(values)
 }

@@ -21,6 +21,7 @@
 mod condition;
 mod duration;
 mod id;
+mod mask;
 mod object;
 mod quantity;
 mod secret;
@@ -29,6 +30,7 @@ mod selector;
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub use duration::{DurationError, format_go_duration, parse_go_duration};
 pub use id::{Gvk, ObjectId, OwnerReference, Uid};
+pub use mask::Masks;
 pub use object::{Object, ObjectError};
 pub use quantity::{GitRevision, PodHash, Replicas, RolloutRevision, Weight, WeightError};
 pub use secret::Secret;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::RenderSettings;
-use object_model::{Object, ObjectId, Secret, Timestamp};
+use api::{RenderSettings, ValuesKind};
+use object_model::{Masks, Object, ObjectId, Secret, Timestamp};
 
 use crate::{Actor, FieldManager, Kind};
 
@@ -114,6 +114,20 @@ pub struct Rendered {
     pub objects: Arc<Vec<RenderedObject>>,
     /// The paths that were read, files and directories, relative to the repository.
     pub read: Vec<String>,
+    /// What it depends on besides the commit, when it does.
+    pub surroundings: Option<Surroundings>,
+}
+
+/// What a render depends on besides the commit: objects with values, and what a chart asks of the cluster. It is asked
+/// for again from time to time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surroundings {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// The versions of the objects with values that were read; none for one that was not there.
+    pub versions: BTreeMap<(ValuesKind, String), Option<String>>,
+    /// The texts of Secrets that the render was given.
+    pub masks: Arc<Masks>,
 }
 
 /// A metric query or other HTTP request, or a mail (`smtp://HOST:PORT`: the envelope in the headers From and To, the
@@ -285,6 +299,10 @@ pub enum Question {
         namespace: String,
         /// What random functions of charts draw from: the same for one config for ever.
         seed: String,
+        /// As whom objects with values, and what charts look up, are read.
+        actor: Actor,
+        /// Namespace of the objects with values.
+        values_namespace: String,
     },
     /// What would the cluster say to these writes?
     DryRun {

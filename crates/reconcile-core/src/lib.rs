@@ -40,7 +40,7 @@ pub use domain::{ActError, Domain, Key, Plan, Report, Stored, Violation, Waiting
 pub use event::{EventType, Note, Reason};
 pub use exchange::{
     Answer, CommitFacts, CommitPlan, DryRunForm, DryRunObject, Edits, FetchSource, Head, HttpQuery, HttpReply,
-    Identity, PlannedCommit, PushResult, Question, Rendered, RenderedObject, Slot, SourceFailure,
+    Identity, PlannedCommit, PushResult, Question, Rendered, RenderedObject, Slot, SourceFailure, Surroundings,
 };
 pub use kind::{Kind, Scope, kinds};
 pub use view::{MemoryView, Read, Refusal, View};

@@ -255,6 +255,14 @@ impl ApiClient {
         self.json(request(method, path, &Actor::Operator, JSON, body)?).await
     }
 
+    /// Reads any path as JSON.
+    ///
+    /// # Errors
+    /// When the server refuses or can't be reached.
+    pub(crate) async fn read(&self, actor: &Actor, path: &str, accept: &str) -> Result<Value, ApiError> {
+        self.json(request(Method::GET, path, actor, accept, None)?).await
+    }
+
     async fn json(&self, request: Request<Body>) -> Result<Value, ApiError> {
         let answer = async {
             let response = self.send(request).await?;

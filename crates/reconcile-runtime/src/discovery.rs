@@ -87,7 +87,8 @@ pub(crate) async fn discover(api: &ApiClient, api_version: &str) -> Result<Vec<K
     }
 }
 
-fn kinds_of(list: &Value, group: &str, version: &str) -> Vec<Kind> {
+/// The kinds of a list of resources.
+pub(crate) fn kinds_of(list: &Value, group: &str, version: &str) -> Vec<Kind> {
     let resources = list.get("resources").and_then(Value::as_array);
     let mut kinds = Vec::new();
     for resource in resources.into_iter().flatten() {

@@ -76,7 +76,8 @@ impl Exchange {
     /// Asks a question for `task`.
     ///
     /// The same question in an answered slot stays answered, unless it is about the head of a branch, which moves:
-    /// then the old answer stays until the new one comes. A failure that may pass is asked again the same way.
+    /// then the old answer stays until the new one comes. So does a render that depends on more than its commit. A
+    /// failure that may pass is asked again the same way.
     pub fn ask(&mut self, slot: Slot, question: Question, task: TaskKey) -> Asked {
         self.sequence += 1;
         let sequence = self.sequence;
@@ -96,6 +97,7 @@ impl Exchange {
         }
         let is_worth_a_repeat = match entry.answer.as_deref() {
             Some(Answer::Failed(failure)) => !failure.lasting,
+            Some(Answer::Rendered(rendered)) => rendered.surroundings.is_some(),
             _ => false,
         };
         if same && entry.answer.is_some() && !is_fetch && !is_worth_a_repeat {
@@ -292,7 +294,7 @@ fn lane_of(question: &Question) -> Option<String> {
 fn says_the_same(old: &Answer, new: &Answer) -> bool {
     match (old, new) {
         (Answer::Head(old), Answer::Head(new)) => old.commit == new.commit,
-        // The head that was asked for is not part of what it says.
+        // Equal keys mean equal objects; when it was looked at, and at which head, is no news.
         (Answer::Rendered(old), Answer::Rendered(new)) => {
             old.key == new.key && old.touched == new.touched && old.read == new.read
         }
@@ -325,6 +327,8 @@ mod tests {
             render: Box::default(),
             namespace: String::new(),
             seed: String::new(),
+            actor: reconcile_core::Actor::Operator,
+            values_namespace: String::new(),
         }
     }
 

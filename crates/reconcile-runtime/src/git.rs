@@ -8,19 +8,26 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
-use object_model::Secret;
-use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, kinds};
+use object_model::{Secret, Timestamp};
+use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, Surroundings, kinds};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::api::{ApiClient, Detail};
-use crate::git_render::{RenderCache, Wanted};
+use crate::chart_fetch::ChartCache;
+use crate::chart_inputs::{ClusterFacts, InputFailure, cluster_facts, look_up, masks, object_values};
+use crate::git_render::{Known, RenderCache, Step, Wanted, Wants};
 use crate::remotes::{GitCredential, RemoteFactory};
 use crate::shared::lock;
 use crate::{Clock, GitBackend};
 
 /// How many paths are rendered at once: it is work for the processor, and more threads only take more memory.
 const RENDERS_AT_ONCE: usize = 2;
+
+/// How often a render may ask for more: charts look up what they found the name of in an object that they looked up.
+const ROUNDS_MAX: usize = 12;
+/// How long what the cluster serves is believed.
+const FACTS_AGE_MAX: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 const NOT_ABOUT_A_REPOSITORY: &str = "this question is not about a repository";
 
@@ -50,14 +57,16 @@ pub struct GitWorker {
     inner: Arc<Inner>,
     api: ApiClient,
     renders: Semaphore,
+    facts: Mutex<BTreeMap<String, (Timestamp, Arc<ClusterFacts>)>>,
 }
 
 pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) options: GitOptions,
-    remotes: Arc<dyn RemoteFactory>,
+    pub(crate) remotes: Arc<dyn RemoteFactory>,
     repositories: Mutex<BTreeMap<String, Arc<Mutex<Repository>>>>,
     pub(crate) renders: Mutex<RenderCache>,
+    pub(crate) charts: Mutex<ChartCache>,
 }
 
 /// A repository and where it comes from, for one question.
@@ -70,13 +79,21 @@ pub(crate) struct Place {
 impl GitWorker {
     /// Makes the worker; `api` reads the Secrets that sources name.
     pub fn new(api: ApiClient, clock: Clock, remotes: Arc<dyn RemoteFactory>, options: GitOptions) -> Self {
-        let inner = Inner { clock, options, remotes, repositories: Mutex::default(), renders: Mutex::default() };
-        Self { inner: Arc::new(inner), api, renders: Semaphore::new(RENDERS_AT_ONCE) }
+        let inner = Inner {
+            clock,
+            options,
+            remotes,
+            repositories: Mutex::default(),
+            renders: Mutex::default(),
+            charts: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner), api, renders: Semaphore::new(RENDERS_AT_ONCE), facts: Mutex::default() }
     }
 
     async fn work(&self, question: &Question) -> Result<Answer, SourceFailure> {
         let (source, wanted) = match question {
-            Question::Fetch(source) | Question::Render { source, .. } => (source, &source.credential),
+            Question::Fetch(source) => (source, &source.credential),
+            Question::Render { .. } => return self.render(question).await,
             Question::PlanCommit(plan) | Question::Push { plan, .. } => (
                 &plan.source,
                 if plan.write_credential.is_some() { &plan.write_credential } else { &plan.source.credential },
@@ -90,29 +107,112 @@ impl GitWorker {
             Some((namespace, name)) => Some(self.credential(namespace, name).await?),
             None => None,
         };
-        let is_render = matches!(question, Question::Render { .. });
         let (inner, source, question) = (self.inner.clone(), source.clone(), question.clone());
-        let job = move || inner.answer(&source, credential.as_ref(), &question);
+        self.run(move || inner.answer(&source, credential.as_ref(), &question)).await
+    }
+
+    /// Runs what blocks where it may.
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, SourceFailure> + Send + 'static,
+    ) -> Result<T, SourceFailure> {
         match self.inner.options.blocking {
             Blocking::Inline => {
                 // The question is noted as asked before its answer comes, as it is with threads.
                 tokio::task::yield_now().await;
                 job()
             }
-            Blocking::Threads => {
-                let _turn = match is_render {
-                    true => self.renders.acquire().await.ok(),
-                    false => None,
-                };
-                match tokio::task::spawn_blocking(job).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        let message = "reading the repository failed inside the operator";
-                        Err(self.inner.failure("InternalError", message, false))
-                    }
+            Blocking::Threads => match tokio::task::spawn_blocking(job).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let message = "reading the repository failed inside the operator";
+                    Err(self.inner.failure("InternalError", message, false))
                 }
+            },
+        }
+    }
+
+    /// Renders, and learns what the render asks for, until it asks for nothing more.
+    async fn render(&self, question: &Question) -> Result<Answer, SourceFailure> {
+        let Question::Render { source, commit, path, render, namespace, seed, actor, values_namespace } = question
+        else {
+            return Err(self.inner.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true));
+        };
+        let asked = self.inner.clock.now();
+        let failed = |failure: InputFailure| self.inner.failure(failure.reason, &failure.message, false);
+        let credential = match &source.credential {
+            Some((namespace, name)) => Some(self.credential(namespace, name).await?),
+            None => None,
+        };
+        let values = object_values(&self.api, actor, values_namespace, &render.values_from).await.map_err(failed)?;
+        let mut known = Known { values: Arc::new(values), ..Known::default() };
+        for _ in 0..ROUNDS_MAX {
+            let (inner, source, credential) = (self.inner.clone(), source.clone(), credential.clone());
+            let (commit, path, settings) = (commit.clone(), path.clone(), render.clone());
+            let (namespace, seed, now_known) = (namespace.clone(), seed.clone(), known.clone());
+            let turn = match self.inner.options.blocking {
+                Blocking::Threads => self.renders.acquire().await.ok(),
+                Blocking::Inline => None,
+            };
+            let step = self.run(move || {
+                let place = inner.place(&source, credential.as_ref())?;
+                let (namespace, seed) = (namespace.as_str(), seed.as_str());
+                let wanted = Wanted { path: &path, settings: &settings, namespace, seed, known: &now_known };
+                inner.render(&place, &commit, wanted)
+            });
+            let step = step.await?;
+            drop(turn);
+            match step {
+                Step::Done(mut rendered) => {
+                    let depends = !known.values.versions.is_empty() || known.facts.is_some();
+                    rendered.surroundings = depends.then(|| Surroundings {
+                        at: asked,
+                        versions: known.values.versions.clone(),
+                        masks: Arc::new(masks(&known.values, &known.lookups)),
+                    });
+                    return Ok(Answer::Rendered(*rendered));
+                }
+                Step::Wants(wants) => self.learn(actor, wants, &mut known).await?,
             }
         }
+        let message = format!("after {ROUNDS_MAX} rounds the chart still asks for other objects of the cluster");
+        Err(self.inner.failure("RenderFailed", &message, false))
+    }
+
+    /// Learns what a render wants to know.
+    async fn learn(&self, actor: &Actor, wants: Wants, known: &mut Known) -> Result<(), SourceFailure> {
+        let failed = |failure: InputFailure| self.inner.failure(failure.reason, &failure.message, false);
+        if wants.facts {
+            known.facts = Some(self.facts(actor).await.map_err(failed)?);
+        }
+        for query in wants.lookups {
+            let answer = look_up(&self.api, actor, &query).await.map_err(failed)?;
+            known.lookups.insert(query, answer);
+        }
+        for chart in wants.charts {
+            let (inner, wanted) = (self.inner.clone(), chart.clone());
+            match self.run(move || inner.fetch_chart(&wanted)).await {
+                Ok(packed) => drop(known.charts.insert(chart, packed)),
+                Err(failure) if wants.is_own_chart => return Err(failure),
+                Err(failure) => drop(known.unavailable.insert(chart, failure)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the cluster serves, asked for once a minute by each actor.
+    async fn facts(&self, actor: &Actor) -> Result<Arc<ClusterFacts>, InputFailure> {
+        let now = self.inner.clock.now();
+        let id = actor.user().unwrap_or_default();
+        let is_young = |at: &Timestamp| now.duration_since(*at) < FACTS_AGE_MAX;
+        if let Some((_, facts)) = lock(&self.facts).get(&id).filter(|(at, _)| is_young(at)) {
+            return Ok(facts.clone());
+        }
+        let facts = Arc::new(cluster_facts(&self.api, actor).await?);
+        let mut all = lock(&self.facts);
+        all.retain(|_, (at, _)| is_young(at));
+        all.insert(id, (now, facts.clone()));
+        Ok(facts)
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<object_model::Object, SourceFailure> {
@@ -178,23 +278,24 @@ impl Inner {
         credential: Option<&GitCredential>,
         question: &Question,
     ) -> Result<Answer, SourceFailure> {
-        let remote = self.remotes.remote(&source.url, credential);
-        let remote = remote.map_err(|error| self.failure("RepositoryNotAllowed", &error.to_string(), true))?;
-        let place = Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote };
+        let place = self.place(source, credential)?;
         match question {
             Question::Fetch(source) => self.fetch(&place, &source.branch).map(Answer::Head),
-            Question::Render { commit, path, render, namespace, seed, .. } => {
-                let wanted = Wanted { path, settings: render, namespace, seed };
-                self.render(&place, commit, wanted).map(Answer::Rendered)
-            }
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
-            Question::Http(_)
+            Question::Render { .. }
+            | Question::Http(_)
             | Question::DryRun { .. }
             | Question::ConfigMap { .. }
             | Question::Pods { .. }
             | Question::Secret { .. } => Err(self.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true)),
         }
+    }
+
+    fn place(&self, source: &FetchSource, credential: Option<&GitCredential>) -> Result<Place, SourceFailure> {
+        let remote = self.remotes.remote(&source.url, credential);
+        let remote = remote.map_err(|error| self.failure("RepositoryNotAllowed", &error.to_string(), true))?;
+        Ok(Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote })
     }
 
     fn repository(&self, url: &str) -> Result<Arc<Mutex<Repository>>, SourceFailure> {

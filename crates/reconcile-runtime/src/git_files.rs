@@ -1,8 +1,13 @@
 //! The files of a commit as renderers read them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use git_source::{EntryKind, ReadError, Tree};
 use manifest_render::{Entry, Files, FilesError};
+
+use crate::chart_fetch::PackedChart;
 
 /// A tree of a commit.
 pub(crate) struct TreeFiles(pub(crate) Tree);
@@ -35,6 +40,54 @@ impl TreeFiles {
             (_, Ok(_)) => manifest_render::EntryKind::Directory,
             _ => manifest_render::EntryKind::Other,
         }
+    }
+}
+
+/// A tree with packed charts that were fetched, at places of their own.
+pub(crate) struct WithCharts {
+    tree: TreeFiles,
+    charts: BTreeMap<String, Arc<PackedChart>>,
+}
+
+impl WithCharts {
+    pub(crate) fn new(tree: TreeFiles, charts: BTreeMap<String, Arc<PackedChart>>) -> Self {
+        Self { tree, charts }
+    }
+
+    /// Whether a path is not of the tree but of a fetched chart.
+    pub(crate) fn is_fetched(&self, path: &str) -> bool {
+        self.charts.contains_key(path)
+    }
+}
+
+impl Files for WithCharts {
+    fn read(&self, path: &str) -> Result<Bytes, FilesError> {
+        match self.charts.get(path) {
+            Some(chart) => Ok(chart.data.clone()),
+            None => self.tree.read(path),
+        }
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Entry>, FilesError> {
+        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let mut added = BTreeMap::new();
+        for path in self.charts.keys() {
+            match path.strip_prefix(&prefix).map(|rest| rest.split_once('/').ok_or(rest)) {
+                Some(Err(name)) => added.insert(name.to_owned(), manifest_render::EntryKind::File),
+                Some(Ok((folder, _))) => added.insert(folder.to_owned(), manifest_render::EntryKind::Directory),
+                None => None,
+            };
+        }
+        let mut entries = match self.tree.list(directory) {
+            Ok(entries) => entries,
+            Err(FilesError::NotFound { .. }) if !added.is_empty() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        entries.retain(|entry| added.get(&entry.name) != Some(&manifest_render::EntryKind::File));
+        added.retain(|name, _| !entries.iter().any(|entry| entry.name == *name));
+        entries.extend(added.into_iter().map(|(name, kind)| Entry { name, kind }));
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
     }
 }
 

@@ -1,20 +1,23 @@
 //! Renders a path of a commit, at most once for the same inputs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use api::RenderSettings;
 use git_source::{GitId, LastTouch, LogEntry, Repository, Tree};
+use manifest_render::helm::{LookupAnswer, LookupQuery, Lookups, WantedChart};
 use manifest_render::{Budget, ChartInput, RenderError, Source};
 use reconcile_core::{CommitFacts, Identity, Rendered, RenderedObject, SourceFailure};
 use sha2::{Digest, Sha256};
 
+use crate::chart_fetch::PackedChart;
+use crate::chart_inputs::{ClusterFacts, ObjectValues, digest_of, masks};
 use crate::git::{Inner, Place, words};
-use crate::git_files::TreeFiles;
+use crate::git_files::{TreeFiles, WithCharts};
 use crate::shared::lock;
 
 /// Changes whenever the same files may render to something else.
-const ENGINE: &str = "sluice-render-1";
+const ENGINE: &str = "sluice-render-2";
 /// How many renders of one path are kept: enough to go back and forth between two commits.
 const RENDERS_PER_PATH: usize = 3;
 /// Most paths that are remembered.
@@ -30,18 +33,63 @@ pub(crate) struct Wanted<'w> {
     pub(crate) settings: &'w RenderSettings,
     pub(crate) namespace: &'w str,
     pub(crate) seed: &'w str,
+    pub(crate) known: &'w Known,
+}
+
+/// What is known besides the repository; it grows round by round, as far as the render asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) values: Arc<ObjectValues>,
+    pub(crate) facts: Option<Arc<ClusterFacts>>,
+    pub(crate) lookups: BTreeMap<LookupQuery, LookupAnswer>,
+    pub(crate) charts: BTreeMap<WantedChart, Arc<PackedChart>>,
+    /// Charts that could not be fetched; one that is switched off is not missed.
+    pub(crate) unavailable: BTreeMap<WantedChart, SourceFailure>,
+}
+
+/// How far a render came with what was known.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It is complete.
+    Done(Box<Rendered>),
+    /// It needs to know more.
+    Wants(Wants),
+}
+
+/// What a render needs to know.
+#[derive(Debug, Default)]
+pub(crate) struct Wants {
+    /// What the cluster serves.
+    pub(crate) facts: bool,
+    pub(crate) lookups: BTreeSet<LookupQuery>,
+    pub(crate) charts: BTreeSet<WantedChart>,
+    /// Whether that is the chart itself, and not one that it depends on.
+    pub(crate) is_own_chart: bool,
 }
 
 impl Wanted<'_> {
-    /// Changes with everything but the files.
+    /// Changes with everything but the files and what charts look up.
     fn digest(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(format!("{:?}", self.settings));
-        for part in [self.namespace, self.seed] {
+        for part in [self.namespace, self.seed, &self.known.values.digest()] {
             digest.update([0]);
             digest.update(part);
         }
+        if let Some(facts) = &self.known.facts {
+            digest.update([1]);
+            digest.update(facts.digest());
+        }
+        for chart in self.known.charts.values() {
+            digest.update([2]);
+            digest.update(&chart.digest);
+        }
         digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether later answers of the cluster may mend what fails now.
+    fn may_pass(&self) -> bool {
+        !self.settings.values_from.is_empty() || self.known.facts.is_some()
     }
 }
 
@@ -64,32 +112,94 @@ struct Kept {
     key: String,
     objects: Arc<Vec<RenderedObject>>,
     read: Vec<String>,
+    /// What was looked up, with digests of the answers.
+    lookups: BTreeMap<LookupQuery, String>,
+}
+
+/// What is remembered of the same files and settings.
+enum Memory {
+    /// The same answers, too.
+    Same(Box<Kept>),
+    /// It depends on answers that are not known yet.
+    DependsOn(BTreeSet<LookupQuery>),
+    /// Nothing.
+    None,
 }
 
 impl Inner {
-    pub(crate) fn render(&self, place: &Place, commit: &str, wanted: Wanted<'_>) -> Result<Rendered, SourceFailure> {
+    /// Renders with what is known, or says what else has to be.
+    pub(crate) fn render(&self, place: &Place, commit: &str, wanted: Wanted<'_>) -> Result<Step, SourceFailure> {
         let path = wanted.path;
         let head = self.parse_commit(commit)?;
         let repository = self.with_commit(place, head)?;
         let tree = repository.tree_at(head).map_err(|error| self.failure("FetchFailed", &words(&error), false))?;
+        if let Some(wants) = self.wants_before(&tree, commit, wanted)? {
+            return Ok(Step::Wants(wants));
+        }
         let id = (place.url.clone(), path.to_owned(), wanted.digest());
-        let kept = match self.remembered(&id, &tree) {
-            Some(kept) => kept,
-            None => {
+        let kept = match self.remembered(&id, &tree, wanted.known) {
+            Memory::Same(kept) => *kept,
+            Memory::DependsOn(lookups) => return Ok(Step::Wants(Wants { lookups, ..Wants::default() })),
+            Memory::None => {
                 let now = self.last_touch(&repository, head, path)?.map_or(0, |entry| entry.time.as_second());
-                let kept = self.render_anew(&tree, commit, wanted, now)?;
-                self.remember(&id, kept.clone());
-                kept
+                match self.render_anew(&tree, commit, wanted, now)? {
+                    Ok(kept) => {
+                        self.remember(&id, kept.clone());
+                        kept
+                    }
+                    Err(lookups) => return Ok(Step::Wants(Wants { lookups, ..Wants::default() })),
+                }
             }
         };
         let touched = self.touched(&id, &repository, head, path, &kept)?;
-        Ok(Rendered { key: kept.key, head: commit.to_owned(), touched, objects: kept.objects, read: kept.read })
+        let Kept { key, objects, read, .. } = kept;
+        let rendered = Rendered { key, head: commit.to_owned(), touched, objects, read, surroundings: None };
+        Ok(Step::Done(Box::new(rendered)))
     }
 
-    fn remembered(&self, id: &(String, String, String), tree: &Tree) -> Option<Kept> {
+    /// What a chart needs before it is rendered: itself, the charts it depends on, what the cluster serves.
+    fn wants_before(&self, tree: &Tree, commit: &str, wanted: Wanted<'_>) -> Result<Option<Wants>, SourceFailure> {
+        let Wanted { settings, known, .. } = wanted;
+        let mut wants = Wants::default();
+        if let Some(chart) = chart_of(settings)
+            && !known.charts.contains_key(&chart)
+        {
+            wants.charts.insert(chart);
+            wants.is_own_chart = true;
+            return Ok(Some(wants));
+        }
+        let source = self.source(wanted, 0, None)?;
+        let files = WithCharts::new(TreeFiles(tree.clone()), self.placed(wanted));
+        let budget = Budget::default();
+        let failed = |error: RenderError| self.render_failure(&error, commit, wanted);
+        if !manifest_render::is_chart(&source, &files, &budget).map_err(failed)? {
+            return Ok(None);
+        }
+        let missing = manifest_render::helm::missing_charts(&source.path, &files, &budget);
+        let missing = missing.map_err(|error| self.failure("RenderFailed", &error.to_string(), true))?;
+        let is_new = |chart: &WantedChart| !known.charts.contains_key(chart) && !known.unavailable.contains_key(chart);
+        wants.charts.extend(missing.into_iter().filter(is_new));
+        wants.facts = !settings.offline && known.facts.is_none();
+        Ok((wants.facts || !wants.charts.is_empty()).then_some(wants))
+    }
+
+    fn remembered(&self, id: &(String, String, String), tree: &Tree, known: &Known) -> Memory {
         let renders = lock(&self.renders);
         let same = |kept: &&Kept| kept.inputs.iter().all(|(path, content)| tree.id_at(path).ok().flatten() == *content);
-        renders.paths.get(id)?.renders.iter().find(same).cloned()
+        let Some(of_path) = renders.paths.get(id) else { return Memory::None };
+        let mut unknown = BTreeSet::new();
+        for kept in of_path.renders.iter().filter(same) {
+            let not_known = kept.lookups.keys().filter(|query| !known.lookups.contains_key(query));
+            let before = unknown.len();
+            unknown.extend(not_known.cloned());
+            let has_same = |(query, digest): (&LookupQuery, &String)| {
+                known.lookups.get(query).is_some_and(|answer| digest_of(answer) == *digest)
+            };
+            if unknown.len() == before && kept.lookups.iter().all(has_same) {
+                return Memory::Same(Box::new(kept.clone()));
+            }
+        }
+        if unknown.is_empty() { Memory::None } else { Memory::DependsOn(unknown) }
     }
 
     fn remember(&self, id: &(String, String, String), kept: Kept) {
@@ -102,38 +212,83 @@ impl Inner {
         of_path.renders.truncate(RENDERS_PER_PATH);
     }
 
-    fn render_anew(&self, tree: &Tree, commit: &str, wanted: Wanted<'_>, now: i64) -> Result<Kept, SourceFailure> {
-        let Wanted { path, settings, namespace, seed } = wanted;
-        let source = Source {
-            path: path.to_owned(),
-            kind: self.kind_of(&settings.renderer)?,
-            values: settings.values.clone(),
-            values_files: settings.values_files.clone(),
-            chart: ChartInput {
-                release_name: settings.release_name.clone(),
-                namespace: namespace.to_owned(),
-                kube_version: settings.kube_version.clone(),
-                api_versions: settings.api_versions.clone(),
-                seed: seed.as_bytes().to_vec(),
-                now_seconds: now,
-            },
-            ..Source::default()
-        };
-        let files = TreeFiles(tree.clone());
+    /// Renders; what else has to be known when templates looked up what is not.
+    fn render_anew(
+        &self,
+        tree: &Tree,
+        commit: &str,
+        wanted: Wanted<'_>,
+        now: i64,
+    ) -> Result<Result<Kept, BTreeSet<LookupQuery>>, SourceFailure> {
+        let known = wanted.known;
+        let lookups = known.facts.is_some().then(|| Arc::new(Lookups::new(known.lookups.clone())));
+        let source = self.source(wanted, now, lookups.clone())?;
+        let files = WithCharts::new(TreeFiles(tree.clone()), self.placed(wanted));
         let rendered = manifest_render::render(&source, &files, &Budget::default());
-        let rendered = rendered.map_err(|error| self.render_failure(&error, commit))?;
+        // What was written without all answers means nothing, and neither does its failure.
+        let unknown = lookups.as_ref().map(|lookups| lookups.unknown()).unwrap_or_default();
+        if !unknown.is_empty() {
+            return Ok(Err(unknown));
+        }
+        let rendered = rendered.map_err(|error| self.render_failure(&error, commit, wanted))?;
         let mut read: Vec<String> = rendered.read.iter().chain(&rendered.listed).cloned().collect();
         read.sort();
         read.dedup();
         let content = |path: &String| (path.clone(), tree.id_at(path).ok().flatten());
         let inputs: Inputs = read.iter().map(content).collect();
+        // Charts that were fetched lie in no commit: what they are is in the digest.
+        read.retain(|path| !files.is_fetched(path));
         let objects = rendered.objects.into_iter().map(|rendered| RenderedObject {
             object: Arc::new(rendered.object),
             file: rendered.file,
             line: rendered.line,
         });
-        let key = key_of(path, &wanted.digest(), &inputs);
-        Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read })
+        let answer = |query: LookupQuery| {
+            let digest = known.lookups.get(&query).map(digest_of).unwrap_or_default();
+            (query, digest)
+        };
+        let asked = lookups.map(|lookups| lookups.asked()).unwrap_or_default();
+        let lookups: BTreeMap<LookupQuery, String> = asked.into_iter().map(answer).collect();
+        let key = key_of(wanted.path, &wanted.digest(), &inputs, &lookups);
+        Ok(Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read, lookups }))
+    }
+
+    fn source(&self, wanted: Wanted<'_>, now: i64, lookups: Option<Arc<Lookups>>) -> Result<Source, SourceFailure> {
+        let Wanted { path, settings, namespace, seed, known } = wanted;
+        let facts = known.facts.as_deref();
+        let kube_version = match (settings.kube_version.as_str(), facts) {
+            ("", Some(facts)) => facts.version.clone(),
+            (own, _) => own.to_owned(),
+        };
+        let packed = chart_of(settings).map(|chart| place_of(path, &chart, ""));
+        Ok(Source {
+            path: packed.unwrap_or_else(|| path.to_owned()),
+            kind: self.kind_of(&settings.renderer)?,
+            layers: known.values.layers.clone(),
+            values: settings.values.clone(),
+            values_files: settings.values_files.clone(),
+            chart: ChartInput {
+                release_name: settings.release_name.clone(),
+                namespace: namespace.to_owned(),
+                kube_version,
+                api_versions: settings.api_versions.clone(),
+                served: facts.map(|facts| facts.served.clone()),
+                lookups,
+                seed: seed.as_bytes().to_vec(),
+                now_seconds: now,
+            },
+            ..Source::default()
+        })
+    }
+
+    /// The charts that were fetched, by the places where the render finds them.
+    fn placed(&self, wanted: Wanted<'_>) -> BTreeMap<String, Arc<PackedChart>> {
+        let own = chart_of(wanted.settings);
+        let place = |(chart, packed): (&WantedChart, &Arc<PackedChart>)| {
+            let folder = if own.as_ref() == Some(chart) { "" } else { "charts/" };
+            (place_of(wanted.path, chart, folder), packed.clone())
+        };
+        wanted.known.charts.iter().map(place).collect()
     }
 
     fn kind_of(&self, renderer: &str) -> Result<manifest_render::Kind, SourceFailure> {
@@ -150,7 +305,19 @@ impl Inner {
         }
     }
 
-    fn render_failure(&self, error: &RenderError, commit: &str) -> SourceFailure {
+    /// Tells why something does not render, without what Secrets gave to it.
+    fn render_failure(&self, error: &RenderError, commit: &str, wanted: Wanted<'_>) -> SourceFailure {
+        let is_incomplete = error.to_string().contains("but missing in charts/ directory");
+        if let Some(failure) = wanted.known.unavailable.values().next().filter(|_| is_incomplete) {
+            return failure.clone();
+        }
+        let failure = self.plain_failure(error, commit);
+        let masks = masks(&wanted.known.values, &wanted.known.lookups);
+        let lasting = failure.lasting && !wanted.may_pass();
+        SourceFailure { message: masks.mask(&failure.message), lasting, ..failure }
+    }
+
+    fn plain_failure(&self, error: &RenderError, commit: &str) -> SourceFailure {
         let short: String = commit.chars().take(12).collect();
         match error {
             RenderError::PathMissing { path } => {
@@ -211,7 +378,32 @@ impl Inner {
     }
 }
 
-fn key_of(path: &str, settings: &str, inputs: &[(String, Option<GitId>)]) -> String {
+/// The chart of a repository that is to be rendered.
+fn chart_of(settings: &RenderSettings) -> Option<WantedChart> {
+    let chart = settings.chart.as_ref()?;
+    Some(WantedChart {
+        repository: chart.repository.clone(),
+        name: chart.name.clone(),
+        version: chart.version.clone(),
+        digest: chart.digest.clone(),
+    })
+}
+
+/// Where a fetched chart lies for the render, next to what the commit has.
+fn place_of(path: &str, chart: &WantedChart, folder: &str) -> String {
+    let clean = |text: &str| -> String {
+        text.chars().filter(|it| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | '_')).collect()
+    };
+    let file = format!("{folder}{}-{}.tgz", clean(&chart.name), clean(&chart.version));
+    if path.is_empty() { file } else { format!("{path}/{file}") }
+}
+
+fn key_of(
+    path: &str,
+    settings: &str,
+    inputs: &[(String, Option<GitId>)],
+    lookups: &BTreeMap<LookupQuery, String>,
+) -> String {
     let mut digest = Sha256::new();
     for part in [ENGINE, path, settings] {
         digest.update(part.as_bytes());
@@ -221,6 +413,12 @@ fn key_of(path: &str, settings: &str, inputs: &[(String, Option<GitId>)]) -> Str
         digest.update(path.as_bytes());
         digest.update([0]);
         digest.update(content.map(|id| *id.as_bytes()).unwrap_or_default());
+    }
+    for (query, answer) in lookups {
+        for part in [&query.api_version, &query.kind, &query.namespace, &query.name, answer] {
+            digest.update([0]);
+            digest.update(part);
+        }
     }
     digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -133,6 +133,11 @@ fn content_of(object: &Object) -> Value {
     if let (Some(phase), "Rollout") = (object.pointer("/status/phase"), object.kind()) {
         content.set_at(&["status", "phase"], phase.clone());
     }
+    for field in object.annotation(api::names::SECRET_FIELDS).unwrap_or_default().lines() {
+        if let Some(value) = pointed_at(&mut content, field) {
+            *value = "[redacted]".into();
+        }
+    }
     let metadata = content.json_mut().get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(notes) = metadata.and_then(|metadata| metadata.get_mut("annotations")).and_then(Value::as_object_mut) {
         for noise in NOISE {
@@ -140,6 +145,14 @@ fn content_of(object: &Object) -> Value {
         }
     }
     content.into_json()
+}
+
+/// The value behind a JSON pointer that is not the whole object.
+fn pointed_at<'o>(object: &'o mut Object, pointer: &str) -> Option<&'o mut Value> {
+    let rest = pointer.strip_prefix('/')?;
+    let (first, below) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let first = first.replace("~1", "/").replace("~0", "~");
+    object.json_mut().get_mut(&first)?.pointer_mut(below)
 }
 
 pub(crate) fn digest_of(content: &Value) -> String {
@@ -162,6 +175,15 @@ mod tests {
             "spec": {"image": image}, "status": {"phase": phase, "replicas": 3},
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn what_came_from_a_secret_is_left_out() {
+        let mut object = rollout("1", "Healthy", "web:1");
+        object.set_at(&["spec", "env"], json!([{"name": "a", "value": "hunter2"}]));
+        object.set_annotation(api::names::SECRET_FIELDS, "/spec/env/0/value\n/spec/none/1");
+        let content = content_of(&object);
+        assert_eq!(content["spec"], json!({"image": "web:1", "env": [{"name": "a", "value": "[redacted]"}]}));
     }
 
     #[test]

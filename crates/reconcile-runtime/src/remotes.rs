@@ -33,12 +33,18 @@ pub trait RemoteFactory: Send + Sync + 'static {
     /// # Errors
     /// When the URL is not allowed.
     fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError>;
+
+    /// How chart repositories and registries are spoken to; not at all without.
+    fn chart_access(&self) -> Option<HttpOptions> {
+        None
+    }
 }
 
 /// Remotes in memory by URL, for simulation and tests. Clones share them.
 #[derive(Clone, Default)]
 pub struct MemoryRemotes {
     remotes: Arc<Mutex<BTreeMap<String, MemoryRemote>>>,
+    charts: Arc<Mutex<Option<HttpOptions>>>,
 }
 
 impl MemoryRemotes {
@@ -56,7 +62,12 @@ impl MemoryRemotes {
     #[must_use]
     pub fn fork(&self) -> Self {
         let remotes = lock(&self.remotes).iter().map(|(url, remote)| (url.clone(), remote.fork())).collect();
-        Self { remotes: Arc::new(Mutex::new(remotes)) }
+        Self { remotes: Arc::new(Mutex::new(remotes)), charts: self.charts.clone() }
+    }
+
+    /// Lets charts be fetched, with these options.
+    pub fn allow_charts(&self, options: HttpOptions) {
+        *lock(&self.charts) = Some(options);
     }
 }
 
@@ -67,6 +78,10 @@ impl RemoteFactory for MemoryRemotes {
             // An empty remote of this name answers as a server does that has no such branch.
             None => Ok(Arc::new(Missing { url: url.to_owned() })),
         }
+    }
+
+    fn chart_access(&self) -> Option<HttpOptions> {
+        lock(&self.charts).clone()
     }
 }
 
@@ -124,15 +139,25 @@ impl StandardRemotes {
     }
 }
 
-impl RemoteFactory for StandardRemotes {
-    fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
+impl StandardRemotes {
+    fn options(&self) -> HttpOptions {
         let egress = EgressPolicy { allow_loopback: self.policy.allow_loopback };
-        let options = HttpOptions {
+        HttpOptions {
             // Plain http never leaves this machine, and this machine only when that is allowed.
             plain_http: PlainHttp::LoopbackOnly,
             address_filter: Arc::new(move |address| egress.allows(*address)),
             ..HttpOptions::default()
-        };
+        }
+    }
+}
+
+impl RemoteFactory for StandardRemotes {
+    fn chart_access(&self) -> Option<HttpOptions> {
+        Some(self.options())
+    }
+
+    fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
+        let options = self.options();
         let local = if self.policy.allow_local { LocalAccess::Allowed } else { LocalAccess::Refused };
         let credential = credential.map(|credential| Credential::Basic {
             user: credential.username.clone(),

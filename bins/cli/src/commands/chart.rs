@@ -5,11 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use manifest_render::helm::{
     Chart, GivenValues, HelmError, KubeVersion, Mode, Printing, Release, Severity, Surroundings, Timestamp, lint_chart,
-    merge_values, render_chart,
+    merge_values, missing_charts, render_chart,
 };
 use manifest_render::{Budget, Limits};
+use reconcile_runtime::{RemoteFactory, RemotePolicy, StandardRemotes, fetch_chart};
 
-use crate::args::{Lint, Reach, Render, ValueArgs};
+use crate::args::{Dependencies, Lint, Reach, Render, ValueArgs};
 use crate::disk_files::DiskFiles;
 use crate::output::{Failure, line, print_bytes, talk};
 
@@ -34,7 +35,7 @@ pub(crate) fn render(reach: &Reach, args: &Render) -> Result<(), Failure> {
         release.capabilities.kube_version = KubeVersion::parse(version).map_err(Failure::new)?;
     }
     release.capabilities.api_versions.extend(args.chart.api_versions.iter().cloned());
-    let chart = load(&args.path, &budget)?;
+    let chart = load(&args.path, args.chart.dependencies, &budget)?;
     let mut entropy = SystemEntropy;
     let surroundings = Surroundings::new(&mut entropy, now());
     let manifests = render_chart(&chart, &release, surroundings, &budget).map_err(failure)?;
@@ -53,10 +54,22 @@ fn failure(error: HelmError) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn load(path: &Path, budget: &Budget) -> Result<Chart, Failure> {
+fn load(path: &Path, dependencies: Dependencies, budget: &Budget) -> Result<Chart, Failure> {
     let shown = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let (files, inside) = DiskFiles::around(path).map_err(shown)?;
-    Chart::load(&inside, &files, budget).map_err(failure)
+    let mut chart = Chart::load(&inside, &files, budget).map_err(failure)?;
+    if dependencies == Dependencies::Fetched {
+        // A person at a terminal may reach what their machine reaches.
+        let remotes = StandardRemotes::new(RemotePolicy { allow_local: true, allow_loopback: true });
+        let options = remotes.chart_access().unwrap_or_default();
+        for wanted in missing_charts(&inside, &files, budget).map_err(failure)? {
+            talk(&format!("fetching {} {} from {}", wanted.name, wanted.version, wanted.repository));
+            let packed = fetch_chart(&wanted, &options).map_err(|error| Failure::new(error.to_string()))?;
+            let name = format!("{}-{}.tgz", wanted.name, packed.version);
+            chart.dependencies.push(Chart::unpack(&name, &packed.data, budget).map_err(failure)?);
+        }
+    }
+    Ok(chart)
 }
 
 /// All values that were given.

@@ -18,7 +18,8 @@ use serde_json::Value;
 use crate::args::{Diff, Reach};
 use crate::cluster::{Cluster, connect};
 use crate::output::{Failure, print};
-use desired::{Desired, of_config, of_path};
+pub(crate) use desired::Desired;
+use desired::{of_config, of_path};
 
 /// What becomes of one object.
 pub(crate) struct Difference {
@@ -35,10 +36,30 @@ pub(crate) async fn run(reach: &Reach, args: &Diff) -> Result<(), Failure> {
     if differences.is_empty() { Ok(()) } else { Err(Failure::differs()) }
 }
 
-async fn find(reach: &Reach, args: &Diff) -> Result<Vec<Difference>, Failure> {
+/// Renders what a config would deliver that need not be in the cluster.
+pub(crate) async fn of_object(cluster: &Cluster, config: &Object) -> Result<Desired, Failure> {
+    desired::of_object(cluster, config, None).await
+}
+
+/// Compares with what is live.
+pub(crate) async fn against(cluster: &Cluster, desired: &Desired) -> Result<Vec<Difference>, Failure> {
+    against_cluster(cluster, desired, &redactor()?).await
+}
+
+/// The comparison as it is printed.
+pub(crate) fn shown(differences: &[Difference], args: &Diff) -> String {
+    print::text(differences, args)
+}
+
+/// Masks that are another one each time: equal values have equal masks within one comparison.
+fn redactor() -> Result<Redactor, Failure> {
     let mut key = [0_u8; 32];
     getrandom::fill(&mut key).map_err(|error| Failure::new(format!("the machine gives no random bytes: {error}")))?;
-    let redactor = Redactor::new(&key);
+    Ok(Redactor::new(&key))
+}
+
+async fn find(reach: &Reach, args: &Diff) -> Result<Vec<Difference>, Failure> {
+    let redactor = redactor()?;
     let path = std::path::Path::new(&args.target);
     if path.exists() {
         if args.branch.is_some() || args.base.is_some() {

@@ -1,5 +1,6 @@
 //! One file a group of commands.
 
+pub(crate) mod adopt;
 pub(crate) mod chart;
 pub(crate) mod deliver;
 pub(crate) mod demo;

@@ -152,6 +152,12 @@ pub fn is_version(text: &str) -> bool {
     semver::Version::parse(text).is_ok()
 }
 
+/// Returns which of two versions is the later one; none when one of them is malformed.
+#[must_use]
+pub fn compare_versions(a: &str, b: &str) -> Option<std::cmp::Ordering> {
+    Some(semver::Version::parse(a).ok()?.compare(&semver::Version::parse(b).ok()?))
+}
+
 /// Returns whether a version is in a range such as `^1.2` or `>=1.2 <3 || 5.x`; false when one of them is malformed.
 #[must_use]
 pub fn is_version_in_range(version: &str, range: &str) -> bool {

@@ -1,9 +1,12 @@
 //! A chart as a source of objects.
 
+use std::sync::Arc;
+
 use super::capabilities::KubeVersion;
 use super::chart::{Chart, is_packed};
 use super::entropy::SeededEntropy;
 use super::error::HelmError;
+use super::functions::Lookup;
 use super::manifest::HookEvent;
 use super::release::Release;
 use super::render::{Surroundings, render_chart};
@@ -37,7 +40,9 @@ fn render(source: &Source, root: &str, tree: &Tree<'_>, collector: &mut Collecto
     let release = release(source, folder, tree)?;
     let mut entropy = SeededEntropy::new(&source.chart.seed);
     let now = Timestamp { seconds: source.chart.now_seconds, nanoseconds: 0 };
-    let manifests = render_chart(&chart, &release, Surroundings::new(&mut entropy, now), tree.budget())?;
+    let lookup = source.chart.lookups.clone().map(|lookups| lookups as Arc<dyn Lookup>);
+    let surroundings = Surroundings { lookup, ..Surroundings::new(&mut entropy, now) };
+    let manifests = render_chart(&chart, &release, surroundings, tree.budget())?;
     for warning in &manifests.warnings {
         collector.note(Diagnostic::of_file(root, warning.clone()));
     }
@@ -52,7 +57,7 @@ fn render(source: &Source, root: &str, tree: &Tree<'_>, collector: &mut Collecto
     for manifest in &manifests.manifests {
         collector.rendered_text(&place(&manifest.source)?, &manifest.content)?;
     }
-    for hook in manifests.hooks.iter().filter(|hook| !hook.events.contains(&HookEvent::Test)) {
+    for hook in manifests.hooks.iter().filter(|hook| hook.events.iter().any(|event| *event != HookEvent::Test)) {
         collector.rendered_text(&place(&hook.manifest.source)?, &hook.manifest.content)?;
     }
     Ok(())
@@ -69,6 +74,9 @@ fn release(source: &Source, folder: &str, tree: &Tree<'_>) -> Result<Release, He
         given.files.push((path.clone(), tree.read(&path)?.to_vec()));
     }
     release.values = merge_values(&given, &|path| Err(format!("open {path}: no such file or directory")))?;
+    for layer in &source.layers {
+        layer.put_over(&mut release.values).map_err(HelmError::Values)?;
+    }
     let mut own = serde_json::Value::Object(source.values.clone());
     super::values::to_floats(&mut own);
     if let serde_json::Value::Object(own) = own {
@@ -76,6 +84,9 @@ fn release(source: &Source, folder: &str, tree: &Tree<'_>) -> Result<Release, He
     }
     if !input.kube_version.is_empty() {
         release.capabilities.kube_version = KubeVersion::parse(&input.kube_version).map_err(HelmError::Values)?;
+    }
+    if let Some(served) = &input.served {
+        release.capabilities.api_versions = served.to_vec();
     }
     release.capabilities.api_versions.extend(input.api_versions.iter().cloned());
     Ok(release)

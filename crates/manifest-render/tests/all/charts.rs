@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-#[path = "../../examples/helm-oracle.rs"]
+#[path = "../../examples/helm-oracle/main.rs"]
 #[expect(dead_code, reason = "only the comparison with recorded output is run here")]
 mod oracle;
 

@@ -1,6 +1,7 @@
 //! The promises of the crate, seen from outside.
 
 mod archives;
+mod bombs;
 mod charts;
 mod example;
 mod handlebars;

@@ -7,6 +7,7 @@
 //! | the finalizer does not fit the policy | puts it on or takes it off | nothing |
 //! | head unknown or old, or a refresh is wanted | asks for a fetch | nothing |
 //! | fetch or render failed | tells what and where; the last good state keeps serving | nothing |
+//! | rendered from more than the commit, and that is old or has changed | asks for the render again, see [`super::rerender`] | nothing |
 //! | rendered, inventory does not have every wish | writes the inventory | nothing |
 //! | a wave differs from live | applies its first stage that differs | nothing |
 //! | all applied, inventory not proven | writes the inventory | nothing |
@@ -21,9 +22,9 @@ use super::inventory::{planned_inventory, write_inventory};
 use super::prune::prune;
 use super::recording::record;
 use super::request::Request;
-use super::snapshot::{Snapshot, Source, head_slot, render_slot};
+use super::snapshot::{Snapshot, Source, head_slot};
 use super::staged::Ground;
-use super::{deletion, gates, rollback, staged, status, transaction};
+use super::{deletion, gates, rerender, rollback, staged, status, transaction};
 use crate::bugs::{self, Bug};
 use crate::patch::digest;
 use crate::time::after;
@@ -83,7 +84,7 @@ fn fetch(snapshot: &Snapshot, plan: &mut Plan) {
 }
 
 /// A failed fetch is tried again at least this often.
-const RETRY_MAX: object_model::Duration = object_model::Duration::from_secs(30);
+pub(super) const RETRY_MAX: object_model::Duration = object_model::Duration::from_secs(30);
 
 fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
     match &snapshot.source {
@@ -95,16 +96,7 @@ fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
                 snapshot.git.url.clone(),
                 format!("commit {} is being rendered", head.commit.get(..8).unwrap_or(&head.commit)),
             );
-            let question = Question::Render {
-                source: snapshot.git.clone(),
-                commit: head.commit.clone(),
-                path: snapshot.spec.path.clone(),
-                render: Box::new(snapshot.spec.render.clone()),
-                namespace: snapshot.spec.namespace.clone(),
-                seed: snapshot.uid().as_str().to_owned(),
-            };
-            let slot = render_slot(&snapshot.uid(), &head.commit, &snapshot.spec);
-            plan.stage(vec![Act::new(Action::Ask { slot, question: Box::new(question) })]);
+            plan.stage(vec![rerender::ask(snapshot, head)]);
         }
         Source::RenderFailed(_, failure) => {
             report.fetched = true;
@@ -112,10 +104,12 @@ fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
             if let (true, Ok(stored)) = (bugs::on(Bug::PruneAfterFailedRender), &snapshot.inventory) {
                 prune(snapshot, stored, plan, report);
             }
+            rerender::consider(snapshot, plan);
         }
         Source::Rendered(..) => {
             report.fetched = true;
             report.rendered = true;
+            rerender::consider(snapshot, plan);
             apply(snapshot, plan, report);
         }
     }

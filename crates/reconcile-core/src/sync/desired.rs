@@ -7,6 +7,7 @@ use diff_engine::{Applied, Claim, Claims, CompareOptions, Comparison, Owner, Rol
 use object_model::{Object, ObjectId};
 
 use super::hooks::HookTemplate;
+use super::rerender;
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::{FieldManager, Rendered, Scope, View, kinds};
@@ -81,6 +82,9 @@ pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -
     object.set_annotation(names::CONFIG, &snapshot.identity.to_string());
     if let Some(owner) = owner {
         owner.put_on(&mut object);
+    }
+    if let Some(fields) = rerender::secret_fields(snapshot, &wish.object) {
+        object.set_annotation(names::SECRET_FIELDS, &fields);
     }
     let live = snapshot.live.get(&wish.object.id());
     let mut is_repair = false;

@@ -15,6 +15,7 @@ mod prune;
 mod recording;
 mod recreate;
 mod request;
+mod rerender;
 mod rollback;
 mod snapshot;
 mod staged;
@@ -53,6 +54,7 @@ impl Domain for SyncDomain {
 
     fn decide(&self, snapshot: &Snapshot) -> Plan {
         let mut plan = decide::decide(snapshot);
+        rerender::mask(snapshot, &mut plan);
         plan.hush();
         plan
     }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use api::{GitOpsConfig, Problem, names};
+use api::{GitOpsConfig, Problem, ValuesKind, names};
 use diff_engine::{ConfigIdentity, IgnoreRule, Inventory};
 use object_model::{Object, ObjectId, Timestamp, Uid};
 
 use super::desired::{self, Wish};
 use super::hooks::{self, Hook, HookTemplate};
 use super::operation::Operation;
-use super::{gates, ignore, recreate, transaction};
+use super::{gates, ignore, recreate, rerender, transaction};
 use crate::patch::{canonical, digest};
 use crate::{
     Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Question, Refusal, Rendered, Slot, SourceFailure, View,
@@ -61,6 +61,10 @@ pub struct Snapshot {
     pub source: Source,
     /// Whether the fetch is on its way.
     pub fetch_asked: bool,
+    /// Whether the render is on its way.
+    pub render_asked: bool,
+    /// The versions of the objects with values that are seen here: what this system delivered itself.
+    pub values_seen: BTreeMap<(ValuesKind, String), String>,
     /// Whether somebody asked for an immediate fetch.
     pub refresh_wanted: bool,
     /// What Git wants, one by one.
@@ -122,6 +126,8 @@ impl Snapshot {
             now: view.now(),
             kind: kind.clone(),
             fetch_asked: view.is_asked(&slot),
+            render_asked: false,
+            values_seen: BTreeMap::new(),
             refresh_wanted,
             wishes: Vec::new(),
             hooks: Vec::new(),
@@ -149,6 +155,7 @@ impl Snapshot {
             git,
             source,
         };
+        rerender::observe(&mut snapshot, view, key);
         snapshot.observe_objects(view, &uid);
         Some(snapshot)
     }

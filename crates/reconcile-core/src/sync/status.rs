@@ -8,6 +8,7 @@ use super::decide::compact;
 use super::desired::{Prepared, Wish};
 use super::gates::Hold;
 use super::operation::Operation;
+use super::rerender;
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
@@ -134,7 +135,10 @@ pub(super) fn write(snapshot: &Snapshot, report: &Report, plan: &mut Plan) {
     status.insert("conditions".to_owned(), serde_json::to_value(conditions).unwrap_or(Value::Null));
     details(snapshot, report, &mut status);
     plan.report.problems.extend(report.failures().into_iter().map(|(_, message)| message));
-    let Some(patch) = merge_patch(&Value::Object(live), &Value::Object(status)) else { return };
+    let mut status = Value::Object(status);
+    // Before it is compared with what stands there, which is masked too.
+    rerender::mask_status(snapshot, &mut status);
+    let Some(patch) = merge_patch(&Value::Object(live), &status) else { return };
     plan.status = Some(StatusPatch {
         target: ObjectRef::of(&snapshot.kind, &snapshot.config),
         patch: json!({"status": patch}),

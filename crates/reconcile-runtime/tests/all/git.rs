@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use git_source::{CommitPlan as GitPlan, Edit, MemoryRemote, Message, Person};
 use reconcile_core::{
-    Answer, CommitPlan, Edits, FetchSource, Identity, PlannedCommit, PushResult, Question, Rendered, SourceFailure,
+    Actor, Answer, CommitPlan, Edits, FetchSource, Identity, PlannedCommit, PushResult, Question, Rendered,
+    SourceFailure,
 };
 use reconcile_runtime::{ApiClient, Blocking, GitBackend, GitOptions, GitWorker, MemoryRemotes};
 
@@ -70,6 +71,8 @@ impl Fleet {
             render: Box::default(),
             namespace: "qa".into(),
             seed: "uid-1".into(),
+            actor: Actor::Operator,
+            values_namespace: "qa".into(),
         };
         match self.ask(question).await {
             Answer::Rendered(rendered) => Ok(rendered),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
+mod chart;
+mod chart_repository;
 mod cluster;
 mod drive;
 mod example;

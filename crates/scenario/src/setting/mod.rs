@@ -4,6 +4,7 @@
 //! crash test (embedded cluster, virtual time, everything in memory, so that a fork costs nothing) and the check on a real
 //! cluster (its objects are read for the traffic).
 
+mod adopt;
 mod around;
 mod fleet;
 mod install;
@@ -17,6 +18,7 @@ mod push_hook;
 mod trap;
 mod wishes;
 
+pub use adopt::{Adoption, ChartPlace, adopt, adoption, objects_of, read_release};
 pub use around::Around;
 pub use fleet::{BRANCH, Change, Fleet, FleetError};
 pub use install::{definitions, install, roles};

@@ -33,6 +33,7 @@ pub(super) const PEOPLE: &[Verb] = &[
     Verb { name: "pause", usage: "pause rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "unpause", usage: "unpause rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
     Verb { name: "restart", usage: "restart rollout/NAME", play: |stage, call| Box::pin(ask(stage, call)) },
+    Verb { name: "adopt", usage: "adopt helm RELEASE from PATH", play: |stage, call| Box::pin(adopt(stage, call)) },
     Verb { name: "promote", usage: "promote rollout/NAME [fully]", play: |stage, call| Box::pin(promote(stage, call)) },
 ];
 
@@ -136,6 +137,25 @@ async fn ask(stage: &mut Stage, call: &Call) -> Result<(), String> {
     };
     let (suffix, change) = wish.patch();
     patch(&world, &reference, suffix, &change).await
+}
+
+/// As `sluice adopt helm RELEASE --apply` with the repository's own address.
+async fn adopt(stage: &mut Stage, call: &Call) -> Result<(), String> {
+    let world = world(stage)?;
+    let words: Vec<&str> = call.words.iter().map(String::as_str).collect();
+    let ["helm", release, "from", path] = words.as_slice() else {
+        return Err("adopt helm RELEASE from PATH".to_owned());
+    };
+    let people = &world.setting.people;
+    let place = setting::ChartPlace {
+        url: world.setting.fleet.url(),
+        branch: setting::BRANCH.to_owned(),
+        path: (*path).to_owned(),
+        group: api::names::GROUP.to_owned(),
+        service_account: String::new(),
+    };
+    let release = setting::read_release(people, &stage.namespace, release).await.map_err(|error| error.to_string())?;
+    setting::adopt(people, &setting::adoption(release, &place)).await.map_err(|error| error.to_string())
 }
 
 async fn promote(stage: &mut Stage, call: &Call) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use api::GitOpsConfig;
 use manifest_render::{Budget, ChartInput, Limits, Source, render};
 use object_model::{Object, ObjectId};
-use reconcile_core::{Answer, FetchSource, Question};
+use reconcile_core::{Actor, Answer, FetchSource, Question};
 use reconcile_runtime::{ApiClient, Clock, GitBackend, GitOptions, GitWorker, RemotePolicy, StandardRemotes};
 use scenario::setting::{get, is_namespaced, list};
 
@@ -60,7 +60,13 @@ pub(crate) async fn of_config(
     let config = get(&cluster.client, &named.api_version, named.kind, &cluster.namespace, &name).await?;
     let config =
         config.ok_or_else(|| Failure::new(format!("GitOpsConfig {}/{name} does not exist", cluster.namespace)))?;
-    let (spec, problems) = GitOpsConfig::parse(&config);
+    of_object(cluster, &config, branch).await
+}
+
+/// The same for a config that need not be in the cluster.
+pub(crate) async fn of_object(cluster: &Cluster, config: &Object, branch: Option<&str>) -> Result<Desired, Failure> {
+    let name = config.name();
+    let (spec, problems) = GitOpsConfig::parse(config);
     if let Some(problem) = problems.first() {
         return Err(Failure::new(format!("GitOpsConfig {}/{name}: {problem}", cluster.namespace)));
     }
@@ -85,6 +91,9 @@ pub(crate) async fn of_config(
         render: Box::new(spec.render.clone()),
         namespace: spec.namespace.clone(),
         seed: uid.clone(),
+        // The person at the terminal asks, with their own rights.
+        actor: Actor::Operator,
+        values_namespace: cluster.namespace.clone(),
     };
     let rendered = match git.answer(&question).await {
         Answer::Rendered(rendered) => rendered,

@@ -3,4 +3,5 @@
 mod choices;
 mod deletion;
 mod hooks;
+mod surroundings;
 mod world;

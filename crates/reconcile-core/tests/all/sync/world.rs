@@ -7,7 +7,7 @@ use object_model::{Duration, Object};
 use reconcile_core::sync::SyncDomain;
 use reconcile_core::{
     Action, Answer, CommitFacts, Domain, Head, Identity, Key, Kind, MemoryView, Plan, Propagation, Question, Rendered,
-    RenderedObject, kinds,
+    RenderedObject, Surroundings, kinds,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// What controllers do after each step.
     pub(crate) controllers: fn(&mut World),
     served: Vec<Kind>,
+    /// What a render depends on besides the commit.
+    pub(crate) surroundings: Option<Surroundings>,
 }
 
 /// The plan went as far as the crash.
@@ -62,6 +64,7 @@ impl World {
             effects_left: None,
             controllers: |_| {},
             served: vec![kinds::config_map(), kinds::deployment(), kinds::service(), kinds::namespace(), job()],
+            surroundings: None,
         };
         let mut all = json!({"url": "https://git.example.com/fleet", "branch": "main", "path": "qa"});
         merge(&mut all, &spec);
@@ -159,6 +162,7 @@ impl World {
                     touched,
                     objects,
                     read: vec!["qa/all.yaml".to_owned()],
+                    surroundings: self.surroundings.clone().map(|around| Surroundings { at: self.now, ..around }),
                 })
             }
             Question::DryRun { objects, .. } => {
