@@ -37,6 +37,7 @@ cargo xtask COMMAND
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
   oracle helm [--flips] [--helm PATH] [NAME...]
+  oracle health --scripts FOLDER
                                     charts held against Helm's recorded output, or varied and held against a real Helm
   codegen [--check]                 generated files: CRDs and reference pages
   ci [WORD...]                      everything that has to hold before a change lands
