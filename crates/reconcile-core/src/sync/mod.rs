@@ -2,10 +2,12 @@
 
 mod apply;
 mod check;
+mod check_holds;
 mod decide;
 mod deletion;
 mod desired;
 mod gates;
+mod health;
 mod hooks;
 mod ignore;
 mod inventory;
@@ -20,12 +22,14 @@ mod snapshot;
 mod staged;
 mod status;
 mod transaction;
+mod windows;
 
 use object_model::Object;
 
 pub use hooks::HookTemplate;
 pub use operation::{HookRecord, HookResult, Operation, Phase};
 pub use snapshot::{Snapshot, Source, head_slot};
+pub use windows::Window;
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 
@@ -67,6 +71,7 @@ impl Domain for SyncDomain {
             kinds::inventory(),
             kinds::promotion(),
             kinds::horizontal_pod_autoscaler(),
+            kinds::environment(),
         ]
     }
 

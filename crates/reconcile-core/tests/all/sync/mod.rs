@@ -2,5 +2,8 @@
 
 mod choices;
 mod deletion;
+mod health;
+mod holds;
 mod hooks;
+mod windows;
 mod world;
