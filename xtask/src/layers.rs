@@ -30,17 +30,19 @@ const LAYERS: &[Layer] = &[
         crates: &["diff-engine", "traffic-split", "analysis", "env-promotion"],
         imports: &["ground", "floor", "inputs"],
     },
+    // Rules that users bring; they judge in the words of the diff engine.
+    Layer { name: "rules", purity: Pure, crates: &["health-rules"], imports: &["ground", "floor", "inputs", "leaves"] },
     Layer {
         name: "core",
         purity: Pure,
         crates: &["reconcile-core"],
-        imports: &["ground", "floor", "inputs", "leaves"],
+        imports: &["ground", "floor", "inputs", "leaves", "rules"],
     },
     Layer {
         name: "runtime",
         purity: Effects,
         crates: &["reconcile-runtime"],
-        imports: &["ground", "floor", "inputs", "git", "leaves", "core"],
+        imports: &["ground", "floor", "inputs", "git", "leaves", "rules", "core"],
     },
     // A cluster to try on: it speaks HTTP and knows nothing of Sluice but the floor.
     Layer { name: "cluster", purity: Effects, crates: &["sim-cluster", "sim-traffic"], imports: &["ground", "floor"] },
@@ -50,7 +52,7 @@ const LAYERS: &[Layer] = &[
         name: "stage",
         purity: Effects,
         crates: &["scenario"],
-        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script"],
+        imports: &["ground", "floor", "inputs", "git", "leaves", "rules", "core", "runtime", "cluster", "script"],
     },
     // The stories under faults; test-only, nothing that ships imports it.
     Layer {
@@ -63,7 +65,9 @@ const LAYERS: &[Layer] = &[
         name: "top",
         purity: Effects,
         crates: &["operator", "cli", "benches"],
-        imports: &["ground", "floor", "inputs", "git", "leaves", "core", "runtime", "cluster", "script", "stage"],
+        imports: &[
+            "ground", "floor", "inputs", "git", "leaves", "rules", "core", "runtime", "cluster", "script", "stage",
+        ],
     },
     Layer { name: "tools", purity: Effects, crates: &["xtask"], imports: &[] },
 ];

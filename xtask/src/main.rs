@@ -44,6 +44,7 @@ cargo xtask COMMAND
   oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied, small and generated ones held
                                     against a real Helm
+  oracle health --scripts FOLDER    Argo CD's health scripts against its own cases
   oracle argo                       the recorded answers of Argo Rollouts' packages made again
   argo-suite [--parallel N] [--reruns N] [--operator PATH] [SUITE[/TEST]...]
                                     Argo Rollouts' own end-to-end tests, played against our operator on the real cluster

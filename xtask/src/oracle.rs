@@ -1,12 +1,12 @@
 //! `cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]`: our output
-//! held against real tools'. `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which
-//! tests compare with.
+//! held against real tools'. `cargo xtask oracle health --scripts FOLDER`: Argo CD's health scripts against its own cases.
+//! `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which tests compare with.
 //!
 //! Without a flag the recorded output of public charts is compared. `--flips` renders each of them with every file of its
 //! `ci/` folder and with every boolean turned round, `--written` renders the small charts of
 //! crates/manifest-render/fixtures/charts.txt, `--generated` charts of random expressions, all against the real Helm;
-//! `--all` does all of it. The comparing program is an example of the crate `manifest-render`; differences that are known
-//! stand in its fixtures, with their reasons.
+//! `--all` does all of it. The comparing programs are examples of the crates `manifest-render` and `health-rules`;
+//! differences that are known stand in fixtures, with their reasons.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 
 const USAGE: &str = "usage: cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] \
-                     [NAME...] | argo";
+                     [NAME...] | health --scripts FOLDER | argo";
 /// Expressions of `--all`.
 const GENERATED: u32 = 4_000;
 
@@ -36,6 +36,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     match (tool.as_str(), rest) {
         ("helm", _) => {}
         ("argo", []) => return argo(),
+        ("health", _) => return health(rest),
         _ => bail!("unknown tool `{tool}` or too many arguments; {USAGE}"),
     }
     let wanted = read(rest)?;
@@ -117,12 +118,29 @@ fn argo() -> Result<()> {
     Ok(())
 }
 
+/// Argo CD's health scripts, unchanged, against its own cases. The scripts are `resource_customizations` of a copy of it.
+fn health(rest: &[String]) -> Result<()> {
+    let [flag, scripts] = rest else { bail!(USAGE) };
+    if flag != "--scripts" {
+        bail!("unknown flag `{flag}`; {USAGE}");
+    }
+    let cases = data("argo-health")?;
+    let mut command =
+        run::cargo(&["run", "--quiet", "--locked", "-p", "health-rules", "--example", "argo-health", "--"]);
+    run::run(command.arg(cases).arg(scripts))
+}
+
 /// Where the charts are that are not part of the project.
 pub(crate) fn charts() -> Result<PathBuf> {
-    let places = ["../shared/data/charts", "../../shared/data/charts"].map(|place| run::root().join(place));
+    data("charts")
+}
+
+/// Where a folder of data is that is not part of the project.
+fn data(folder: &str) -> Result<PathBuf> {
+    let places = ["../shared/data", "../../shared/data"].map(|place| run::root().join(place).join(folder));
     match places.iter().find(|place| place.is_dir()) {
         Some(place) => Ok(place.clone()),
-        None => bail!("{} is not there: the charts are not part of the project", places[0].display()),
+        None => bail!("{} is not there: it is not part of the project", places[0].display()),
     }
 }
 

@@ -263,6 +263,8 @@ fn gitops_config(group: &str) -> Value {
                     ],
                 ),
             ),
+            ("health", health_settings()),
+            ("healthCheckExprs", list("The same as health.exprs, as Flux has it.", health_expressions())),
             (
                 "rollback",
                 object(
@@ -321,6 +323,63 @@ fn apply_settings() -> Value {
     )
 }
 
+fn sync_window() -> Value {
+    let window = object(
+        "A window of time, as Argo CD's AppProject has them.",
+        vec![
+            ("kind", one_of("Whether syncs run only in it, or don't run in it.", &["allow", "deny"])),
+            ("schedule", text("When it opens: the five fields of cron.")),
+            ("duration", text("How long it stays open, such as 1h.")),
+            ("timeZone", text("Time zone of the schedule; UTC.")),
+            ("manualSync", flag("Whether a sync that a person asks for runs all the same; false.")),
+            ("syncOverrun", flag("Whether a sync goes on that began while it was allowed; false.")),
+            ("description", text("What it is for.")),
+        ],
+    );
+    required(window, &["kind", "schedule", "duration"])
+}
+
+fn health_settings() -> Value {
+    let script = object(
+        "The health.lua of a kind.",
+        vec![
+            ("group", text("API group; * stands for any text, nothing for the core group.")),
+            ("kind", text("Kind; * stands for any text.")),
+            ("lua", text("The script.")),
+        ],
+    );
+    let config_map = object("A ConfigMap of this namespace.", vec![("name", text("Its name."))]);
+    object(
+        "By whose rules objects are judged.",
+        vec![
+            ("profile", one_of("As Argo CD judges, or as kstatus does; argo.", &["argo", "kstatus"])),
+            ("exprs", list("Rules in CEL.", health_expressions())),
+            ("scripts", list("Scripts in Lua.", required(script, &["kind", "lua"]))),
+            (
+                "lua",
+                object(
+                    "Scripts with the keys that argocd-cm has.",
+                    vec![("configMapRef", required(config_map, &["name"]))],
+                ),
+            ),
+        ],
+    )
+}
+
+fn health_expressions() -> Value {
+    let rule = object(
+        "Expressions that tell the health of a kind, looked at in this order: inProgress, failed, current.",
+        vec![
+            ("apiVersion", text("API version, or a group alone.")),
+            ("kind", text("Kind.")),
+            ("inProgress", text("True while it is on the way.")),
+            ("failed", text("True when it has failed.")),
+            ("current", text("True when it does what it is for.")),
+        ],
+    );
+    required(rule, &["apiVersion", "kind", "current"])
+}
+
 fn ignore_entry() -> Value {
     object(
         "Fields of the objects that all filters cover.",
@@ -362,6 +421,7 @@ fn sync_settings() -> Value {
             ("timeout", text("How long one attempt of an operation may take; for ever when empty.")),
             ("retry", retry),
             ("dependsOn", list("Configs that have to be ready first.", dependency)),
+            ("windows", list("When syncs may run.", sync_window())),
         ],
     )
 }
@@ -426,6 +486,7 @@ fn environment() -> Value {
             ("quota", quota),
             ("source", source),
             ("hold", object("Stops promotions into the environment.", vec![("reason", text("Why."))])),
+            ("windows", list("When the configs of the namespace may sync.", sync_window())),
         ],
     );
     let names = Names { kind: "Environment", plural: "environments", short: &["env"] };

@@ -2,6 +2,7 @@
 
 use object_model::Object;
 
+use crate::sync_windows::{self, SyncWindow};
 use crate::{Fields, Problem};
 
 /// Hard limits of the environment's ResourceQuota, as quantities by resource name.
@@ -32,6 +33,8 @@ pub struct Environment {
     pub write_secret: Option<(String, String)>,
     /// `spec.hold.reason`: while set, nothing is promoted into the environment.
     pub hold: Option<String>,
+    /// `spec.windows`: when the configs of the namespace may sync.
+    pub windows: Vec<SyncWindow>,
 }
 
 impl Environment {
@@ -56,6 +59,7 @@ impl Environment {
             path: fields.text("spec.source.path").unwrap_or_default().trim_matches('/').to_owned(),
             write_secret: secret_namespace.zip(secret),
             hold: fields.text("spec.hold.reason").filter(|reason| !reason.is_empty()),
+            windows: sync_windows::windows(&mut fields, "spec.windows"),
         };
         (environment, fields.into_problems())
     }

@@ -2,6 +2,7 @@
 
 use object_model::{Duration, Object};
 
+use crate::health_settings::{self, HealthSettings};
 use crate::render_settings::{RenderSettings, render_fields};
 use crate::sync_settings::{self, ApplySettings, PruneSettings, SyncSettings};
 use crate::{Fields, Problem};
@@ -51,6 +52,8 @@ pub struct GitOpsConfig {
     pub apply: ApplySettings,
     /// `spec.prune`: what happens to objects that leave Git.
     pub prune: PruneSettings,
+    /// `spec.health`: by whose rules objects are judged.
+    pub health: HealthSettings,
     /// `spec.rollback.onFailure`. None.
     pub on_failure: OnFailure,
     /// `spec.rollback.secretRef.name`: the write credential, in the config's namespace; apart from the read one.
@@ -78,6 +81,7 @@ impl GitOpsConfig {
             sync: sync_settings::sync(&mut fields),
             apply: sync_settings::apply(&mut fields),
             prune: sync_settings::prune(&mut fields),
+            health: health_settings::health(&mut fields),
             on_failure: on_failure_field(&mut fields),
             write_secret: fields.text("spec.rollback.secretRef.name"),
             deletion: deletion_field(&mut fields),

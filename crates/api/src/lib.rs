@@ -25,17 +25,21 @@ mod environment;
 mod fields;
 pub mod flagger;
 mod gitops_config;
+mod health_settings;
 pub mod install;
 pub mod names;
 mod promotion;
 mod render_settings;
 mod sync_settings;
+mod sync_windows;
 
 pub use environment::{Environment, QuotaLimits};
 pub use fields::{Fields, Problem};
 pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure};
+pub use health_settings::{HealthExpressions, HealthProfile, HealthScript, HealthSettings};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};
 pub use render_settings::{ChartReference, RenderSettings, ValuesKind, ValuesReference};
 pub use sync_settings::{
     ApplyMode, ApplySettings, Dependency, IgnoreEntry, OnImmutable, PruneSettings, Retry, SyncSettings,
 };
+pub use sync_windows::{SyncWindow, WindowKind};

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::Fields;
 use crate::fields::kind_of;
+use crate::sync_windows::{self, SyncWindow};
 
 /// `spec.sync.retry`: how a failed operation is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct SyncSettings {
     pub retry: Retry,
     /// `dependsOn`.
     pub depends_on: Vec<Dependency>,
+    /// `windows`: when syncs may run.
+    pub windows: Vec<SyncWindow>,
 }
 
 /// How an object is written.
@@ -123,6 +126,7 @@ pub(crate) fn sync(fields: &mut Fields<'_>) -> SyncSettings {
         timeout: fields.duration("spec.sync.timeout").filter(|timeout| !timeout.is_zero()),
         retry: retry(fields),
         depends_on: dependencies(fields),
+        windows: sync_windows::windows(fields, "spec.sync.windows"),
     }
 }
 
@@ -166,7 +170,7 @@ pub(crate) fn prune(fields: &mut Fields<'_>) -> PruneSettings {
 }
 
 /// One of a few words; absent means `otherwise`.
-fn choice<T: Copy>(fields: &mut Fields<'_>, path: &str, known: &[(&str, T)], otherwise: T) -> T {
+pub(crate) fn choice<T: Copy>(fields: &mut Fields<'_>, path: &str, known: &[(&str, T)], otherwise: T) -> T {
     let Some(text) = fields.text(path) else { return otherwise };
     if let Some((_, value)) = known.iter().find(|(name, _)| *name == text) {
         return *value;

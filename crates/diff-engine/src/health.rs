@@ -4,9 +4,11 @@ mod argo;
 mod autoscaler;
 mod batch;
 mod generic;
+mod kstatus;
 mod pods;
 mod workloads;
 
+pub use kstatus::assess_as_kstatus;
 use object_model::Object;
 use serde_json::Value;
 
@@ -25,6 +27,14 @@ pub enum HealthStatus {
     Degraded,
     /// It can't be told.
     Unknown,
+}
+
+impl HealthStatus {
+    /// Reads one of the six words.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Healthy, Self::Suspended, Self::Progressing, Self::Missing, Self::Degraded, Self::Unknown];
+        all.into_iter().find(|status| status.to_string() == text)
+    }
 }
 
 impl std::fmt::Display for HealthStatus {

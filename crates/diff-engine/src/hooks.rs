@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use object_model::{Object, ObjectId};
 
-use crate::health::{HealthStatus, assess};
+use crate::health::{Health, HealthStatus, assess};
 use crate::order::{WaveError, wave_of};
 
 /// Our annotation of the same meaning as Argo CD's.
@@ -252,13 +252,18 @@ pub enum HookOutcome {
     Failed(String),
 }
 
-/// Judges the live object of a hook by its health.
+/// Judges the live object of a hook as Argo CD does: only there a Job that runs is not done.
 pub fn hook_outcome(live: &Object) -> HookOutcome {
-    let Some(health) = assess(live) else { return HookOutcome::Succeeded };
+    outcome_of(assess(live).as_ref())
+}
+
+/// What the health of a hook's object says about the hook.
+pub fn outcome_of(health: Option<&Health>) -> HookOutcome {
+    let Some(health) = health else { return HookOutcome::Succeeded };
     match health.status {
         HealthStatus::Healthy => HookOutcome::Succeeded,
         HealthStatus::Progressing | HealthStatus::Suspended | HealthStatus::Missing => HookOutcome::Running,
-        HealthStatus::Degraded | HealthStatus::Unknown => HookOutcome::Failed(health.message),
+        HealthStatus::Degraded | HealthStatus::Unknown => HookOutcome::Failed(health.message.clone()),
     }
 }
 

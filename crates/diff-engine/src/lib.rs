@@ -5,7 +5,7 @@
 //!   that somebody else drives ([`Claims`]) from live.
 //! - [`plan_inventory`] says what must be written down before the next create, [`prune_plan`] what may be deleted,
 //!   [`apply_order`] in which order objects are applied, [`judge_ownership`] whose a live object is.
-//! - [`assess`] judges health; [`Redactor`] masks secrets; [`print_fields`] and [`print_unified`] print a comparison,
+//! - [`assess`] judges health as Argo CD does, [`assess_as_kstatus`] as Flux does; [`Redactor`] masks secrets; [`print_fields`] and [`print_unified`] print a comparison,
 //!   [`field_owners`] says who wrote a field.
 //!
 //! It reads no cluster and no clock and writes nothing: snapshots come in, decisions go out. It does not render
@@ -53,10 +53,10 @@ pub use compare::{Applied, Change, CompareOptions, Comparison, applied_digest, c
 pub use field_digests::{field_digests, had_changed_fields};
 pub use field_owners::{FieldOwner, field_owners};
 pub use field_pointer::{FieldPointer, FieldPointerError, PointerStep};
-pub use health::{Health, HealthStatus, assess, worst};
+pub use health::{Health, HealthStatus, assess, assess_as_kstatus, worst};
 pub use hooks::{
     HOOK_ANNOTATION, HOOK_DELETE_POLICY_ANNOTATION, HookDeletion, HookError, HookOutcome, HookPhase, HookSpec,
-    Occasion, Role, hook_outcome, is_hook_at_work, role_of,
+    Occasion, Role, hook_outcome, is_hook_at_work, outcome_of, role_of,
 };
 pub use ignore::IgnoreRule;
 pub use inventory::{

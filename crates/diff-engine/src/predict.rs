@@ -4,8 +4,10 @@ use object_model::Object;
 use serde_json::{Map, Value};
 
 use crate::compare::{Change, Comparison};
+use crate::list_shape::{ListShape, known_shape};
 
-/// Returns the live object with the changes of a comparison in it. Defaults and admission webhooks are not played.
+/// Returns the live object with the changes of a comparison in it, with the keys of new list entries as the server completes
+/// them. Other defaults and admission webhooks are not played.
 ///
 /// Comparing the same desired object with the prediction finds nothing more.
 pub fn predict(live: &Object, comparison: &Comparison) -> Object {
@@ -21,7 +23,7 @@ pub fn predict(live: &Object, comparison: &Comparison) -> Object {
     let mut gone = gone;
     gone.sort_by_key(|change| std::cmp::Reverse(index_key(change)));
     for change in changed.into_iter().chain(into_entries).chain(new_entries).chain(gone) {
-        apply(&mut after, change);
+        apply(&mut after, live.kind(), change);
     }
     Object::from_json(after).unwrap_or_else(|_| live.clone())
 }
@@ -36,7 +38,7 @@ fn index_key(change: &Change) -> Vec<(Option<usize>, String)> {
 }
 
 /// Puts one change into a live object, as an apply would.
-fn apply(live: &mut Value, change: &Change) {
+fn apply(live: &mut Value, kind: &str, change: &Change) {
     let Some((parent, last)) = change.pointer.rsplit_once('/') else { return };
     let Some(parent) = reach(live, parent) else { return };
     let key = last.replace("~1", "/").replace("~0", "~");
@@ -47,7 +49,7 @@ fn apply(live: &mut Value, change: &Change) {
         (Value::Object(map), None, _) => {
             map.remove(&key);
         }
-        (Value::Array(list), Some(desired), None) => list.push(desired.clone()),
+        (Value::Array(list), Some(desired), None) => list.push(completed(desired.clone(), kind, &change.pointer)),
         (Value::Array(list), Some(desired), Some(_)) => {
             if let Some(slot) = key.parse::<usize>().ok().and_then(|index| list.get_mut(index)) {
                 *slot = desired.clone();
@@ -60,6 +62,19 @@ fn apply(live: &mut Value, change: &Change) {
         }
         _ => {}
     }
+}
+
+/// A new entry with the key field that has a default. Only one has: the protocol of a port.
+fn completed(mut entry: Value, kind: &str, pointer: &str) -> Value {
+    let mut names: Vec<&str> =
+        pointer.split('/').filter(|step| !step.is_empty() && step.parse::<usize>().is_err()).collect();
+    let Some(field) = names.pop() else { return entry };
+    if let (ListShape::Keyed(keys), Value::Object(fields)) = (known_shape(kind, &names, field), &mut entry)
+        && keys.iter().any(|key| key == "protocol")
+    {
+        fields.entry("protocol").or_insert_with(|| "TCP".into());
+    }
+    entry
 }
 
 /// The value at a pointer; empty mappings on the way are those that normalising left out.

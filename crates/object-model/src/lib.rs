@@ -3,7 +3,7 @@
 //! An [`Object`] is a Kubernetes object kept as raw JSON, so that nothing a user wrote is lost on the way; the few
 //! fields that decisions read have accessors. Around it stand newtypes that make mixed-up values unspellable
 //! ([`Weight`], [`PodHash`], [`GitRevision`], [`Uid`]), the [`Condition`] merge of the Kubernetes conventions, Go
-//! durations, and [`Secret`], a value that never prints.
+//! durations and [`CronSchedule`]s, and [`Secret`], a value that never prints.
 //!
 //! It does no I/O, reads no clock and knows no cluster.
 //!
@@ -19,6 +19,7 @@
 //! ```
 
 mod condition;
+mod cron_schedule;
 mod duration;
 mod id;
 mod mask;
@@ -28,6 +29,7 @@ mod secret;
 mod selector;
 
 pub use condition::{Condition, ConditionStatus, set_condition};
+pub use cron_schedule::{CronFields, CronSchedule, ScheduleError, time_zone};
 pub use duration::{DurationError, format_go_duration, parse_go_duration};
 pub use id::{Gvk, ObjectId, OwnerReference, Uid};
 pub use mask::Masks;
@@ -38,6 +40,9 @@ pub use selector::{LabelSelector, SelectorError};
 
 /// A moment in UTC. Decisions get it as data (`snapshot.now`); only the runtime reads a clock.
 pub type Timestamp = jiff::Timestamp;
+
+/// A time zone; [`time_zone`] finds it by its name.
+pub type TimeZone = jiff::tz::TimeZone;
 
 /// A span of time; never negative.
 pub type Duration = std::time::Duration;

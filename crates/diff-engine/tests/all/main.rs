@@ -5,6 +5,7 @@
 mod claims_on_live;
 mod comparison;
 mod example;
+mod kstatus;
 mod properties;
 mod pruning;
 mod recorded_health;

@@ -10,7 +10,7 @@ use super::operation::Phase;
 use super::options::on_immutable;
 use super::request::Request;
 use super::snapshot::{Snapshot, Source};
-use super::{hooks, recreate};
+use super::{check_holds, hooks, recreate};
 use crate::{Action, Actor, Answer, ObjectRef, Plan, Violation};
 
 /// Names what a plan would break.
@@ -45,6 +45,7 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
             }
             _ => None,
         };
+        let broken = broken.or_else(|| check_holds::held(snapshot, &act.action));
         if let Some((rule, message)) = broken {
             violations.push(Violation { rule, message, stage: Some(stage) });
         }

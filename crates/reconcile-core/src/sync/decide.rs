@@ -19,12 +19,12 @@ use serde_json::Value;
 
 use super::apply::{Pass, Reached, go_through};
 use super::inventory::{planned_inventory, write_inventory};
-use super::prune::prune;
+use super::prune::{pending, prune};
 use super::recording::record;
 use super::request::Request;
 use super::snapshot::{Snapshot, Source, head_slot};
 use super::staged::Ground;
-use super::{deletion, gates, rerender, rollback, staged, status, transaction};
+use super::{deletion, gates, rerender, rollback, staged, status, transaction, windows};
 use crate::bugs::{self, Bug};
 use crate::patch::digest;
 use crate::time::after;
@@ -149,6 +149,9 @@ fn apply(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
         return;
     }
     let ground = Ground { snapshot, waves: &waves, inventory: &inventory };
+    if let Some(at) = windows::change(snapshot) {
+        plan.wake_at(at);
+    }
     sync(ground, plan, report);
     if bugs::on(Bug::InventoryAfterCreate) {
         write_inventory(snapshot, &inventory, plan, report);
@@ -165,20 +168,27 @@ fn sync(ground: Ground<'_>, plan: &mut Plan, report: &mut status::Report) {
     let look = |writes, only| Pass { writes, operation: None, only };
     if let Some(request) = request.as_ref().filter(|request| request.is_selective()) {
         let mut tried = status::Report::default();
-        if go_through(snapshot, waves, inventory, look(true, Some(request)), plan, &mut tried) == Reached::End {
+        let closed = windows::hold(snapshot);
+        if closed.is_none()
+            && go_through(snapshot, waves, inventory, look(true, Some(request)), plan, &mut tried) == Reached::End
+        {
             report.handled_sync = Some(request.id.clone());
         }
         // The status tells of all objects, not only of those that were asked for.
         go_through(snapshot, waves, inventory, look(false, None), plan, report);
-        report.hold = gates::hold_without_request(snapshot).filter(|_| report.different > 0);
+        let hold = closed.or_else(|| gates::hold_without_request(snapshot));
+        report.hold = hold.filter(|_| report.different > 0);
         return;
     }
     let is_under_way = is_staged
         && staged::is_begun(snapshot)
         && snapshot.operation.as_ref().is_some_and(|operation| !operation.phase.is_over());
-    if let Some(hold) = gates::hold(snapshot).filter(|_| !is_under_way) {
+    // What has begun is finished, unless a window says that it must not go on either.
+    let hold = if is_under_way { windows::hold(snapshot) } else { gates::hold(snapshot) };
+    if let Some(hold) = hold {
         go_through(snapshot, waves, inventory, look(false, None), plan, report);
-        if report.different > 0 || (is_staged && !staged::is_begun(snapshot)) {
+        report.different += pending(snapshot, inventory);
+        if report.different > 0 || is_under_way || (is_staged && !staged::is_begun(snapshot)) {
             plan.wait(hold.reason, hold.message.clone());
             report.hold = Some(hold);
         }

@@ -1,4 +1,5 @@
-//! What keeps a new commit from being applied: dependencies that are not ready, and a person who wants to be asked.
+//! What keeps a new commit from being applied: dependencies that are not ready, windows of time, and a person who wants to
+//! be asked.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::request::Request;
 use super::snapshot::{Snapshot, Source, head_slot, read_source};
+use super::windows;
 use crate::{FetchSource, Kind, View};
 
 /// The longest chain of dependencies that is followed.
@@ -24,6 +26,9 @@ pub(super) struct Hold {
 pub(super) fn hold(snapshot: &Snapshot) -> Option<Hold> {
     if let Some(message) = snapshot.dependencies.first() {
         return Some(Hold { reason: "DependencyNotReady", message: message.clone() });
+    }
+    if let Some(hold) = windows::hold(snapshot) {
+        return Some(hold);
     }
     let is_asked = Request::pending(&snapshot.config).is_some();
     hold_without_request(snapshot).filter(|_| !is_asked)

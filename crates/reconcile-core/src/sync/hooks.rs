@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use diff_engine::{EntryState, HookOutcome, HookPhase, HookSpec, Inventory, hook_outcome, kind_rank};
+use diff_engine::{EntryState, HookOutcome, HookPhase, HookSpec, Inventory, kind_rank, outcome_of};
 use object_model::{Object, ObjectId};
 
 use super::operation::{HookRecord, HookResult, Operation};
@@ -175,7 +175,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
             ),
         };
     }
-    match hook_outcome(live) {
+    match outcome_of(snapshot.healths.get(&id)) {
         HookOutcome::Succeeded => note(HookResult::Succeeded, String::new()),
         HookOutcome::Failed(message) => note(HookResult::Failed, message),
         HookOutcome::Running if bugs::on(Bug::HookUnawaited) => note(HookResult::Succeeded, String::new()),

@@ -2,10 +2,12 @@
 
 mod apply;
 mod check;
+mod check_holds;
 mod decide;
 mod deletion;
 mod desired;
 mod gates;
+mod health;
 mod hooks;
 mod ignore;
 mod inventory;
@@ -21,12 +23,14 @@ mod snapshot;
 mod staged;
 mod status;
 mod transaction;
+mod windows;
 
 use object_model::Object;
 
 pub use hooks::HookTemplate;
 pub use operation::{HookRecord, HookResult, Operation, Phase};
 pub use snapshot::{Snapshot, Source, head_slot, moved_render};
+pub use windows::Window;
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};
 
@@ -69,6 +73,7 @@ impl Domain for SyncDomain {
             kinds::inventory(),
             kinds::promotion(),
             kinds::horizontal_pod_autoscaler(),
+            kinds::environment(),
         ]
     }
 

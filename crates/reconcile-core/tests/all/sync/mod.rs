@@ -2,6 +2,9 @@
 
 mod choices;
 mod deletion;
+mod health;
+mod holds;
 mod hooks;
 mod surroundings;
+mod windows;
 mod world;

@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    fn view(&self) -> MemoryView {
+    pub(crate) fn view(&self) -> MemoryView {
         MemoryView {
             now: self.now,
             objects: self.objects.clone(),

