@@ -405,6 +405,7 @@ mod tests {
             touched,
             objects: Arc::default(),
             read: Vec::new(),
+            surroundings: None,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Starts and ends the control plane.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -127,7 +128,28 @@ fn start_all(folders: &Folders, tools: &Tools, kubeconfig: &Path, own_group: boo
     kubernetes("kube-scheduler", scheduler)?;
     start("kwok", &tools.kwok(), kwok_arguments(kubeconfig, kwok))?;
 
-    furnish(&player, kubeconfig)
+    furnish(&player, kubeconfig)?;
+    forget_first_revision(etcd_client)
+}
+
+/// Compacts etcd's first revision away. The API server does it every five minutes; scripts that ask for a version which is
+/// too old would get another answer in a young cluster than in an old one.
+fn forget_first_revision(etcd: u16) -> Result<()> {
+    const BODY: &str = r#"{"revision":"2"}"#;
+    let mut stream = TcpStream::connect(("127.0.0.1", etcd)).context("failed to reach etcd")?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "POST /v3/kv/compaction HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    )?;
+    let mut answer = String::new();
+    stream.take(64 << 10).read_to_string(&mut answer).context("etcd did not answer")?;
+    let status = answer.lines().next().unwrap_or_default();
+    if !status.contains(" 200 ") {
+        bail!("etcd did not compact its first revision: {status}");
+    }
+    Ok(())
 }
 
 fn etcd_arguments(state: &Path, client: u16, peer: u16) -> Vec<String> {
