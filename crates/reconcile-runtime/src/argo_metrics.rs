@@ -9,19 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use object_model::Object;
-use reconcile_core::{Kind, Note, kinds};
+use reconcile_core::{Note, kinds};
 use serde_json::Value;
 
 /// Upper bounds of the buckets in seconds.
 const BUCKETS: [f64; 5] = [0.01, 0.15, 0.25, 0.5, 1.0];
 /// Most objects that are counted for; more would be a leak.
 const OBJECTS_MAX: usize = 50_000;
-/// Domains that Argo Rollouts has too: the name of the domain, of its metrics, and the kind.
-const DOMAINS: [(&str, &str, fn() -> Kind); 3] = [
-    ("rollout", "rollout", kinds::rollout),
-    ("analysis", "analysis_run", kinds::analysis_run),
-    ("experiment", "experiment", kinds::experiment),
-];
+/// Domains that Argo Rollouts has too: the name of the domain, and of its metrics.
+const DOMAINS: [(&str, &str); 3] = [("rollout", "rollout"), ("analysis", "analysis_run"), ("experiment", "experiment")];
 const PHASES: [&str; 6] = ["Pending", "Error", "Failed", "Successful", "Running", "Inconclusive"];
 const ROLLOUT_PHASES: [&str; 7] = ["Completed", "Progressing", "Paused", "Timeout", "Error", "Abort", "InvalidSpec"];
 
@@ -55,7 +51,7 @@ impl Tally {
 
     /// Counts one run of a key of a domain.
     pub(crate) fn reconciled(&self, domain: &str, namespace: &str, name: &str, took: Duration, failed: bool) {
-        let Some((_, metric, _)) = DOMAINS.iter().find(|(known, ..)| *known == domain) else { return };
+        let Some((_, metric)) = DOMAINS.iter().find(|(known, ..)| *known == domain) else { return };
         self.with(|counted| {
             if counted.reconciles.len() >= OBJECTS_MAX {
                 return;
@@ -100,7 +96,7 @@ impl Tally {
 
     fn render(&self, out: &mut String) {
         self.with(|counted| {
-            for (_, metric, _) in DOMAINS {
+            for (_, metric) in DOMAINS {
                 let of_metric: Vec<_> = counted.reconciles.iter().filter(|((of, _), _)| *of == metric).collect();
                 let _ = writeln!(out, "# TYPE {metric}_reconcile histogram");
                 for ((_, place), durations) in &of_metric {

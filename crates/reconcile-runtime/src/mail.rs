@@ -114,7 +114,8 @@ async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
 /// An address without anything that would end the command that it stands in.
 fn address(text: &str) -> Result<&str, String> {
     let bare = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>')).trim();
-    match bare.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || bare.is_empty() {
+    let is_unfit = |c: char| c.is_whitespace() || matches!(c, '<' | '>');
+    match text.chars().any(char::is_control) || bare.chars().any(is_unfit) || bare.is_empty() {
         true => Err(format!("`{}` is no address", text.escape_debug())),
         false => Ok(bare),
     }

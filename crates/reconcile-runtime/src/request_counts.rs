@@ -10,10 +10,13 @@ use http::Method;
 const SERIES_MAX: usize = 2_000;
 const NAME: &str = "controller_clientset_k8s_request_total";
 
+/// Kind, verb and answer.
+type Series = (String, &'static str, u16);
+
 /// What was asked for how often. Cheap to clone; clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestCounts {
-    counts: Arc<Mutex<BTreeMap<(String, &'static str, u16), u64>>>,
+    counts: Arc<Mutex<BTreeMap<Series, u64>>>,
 }
 
 impl RequestCounts {

@@ -80,7 +80,7 @@ impl Configuration {
             keys.filter(|(_, rest)| *rest == name || rest.split_once('.').is_some_and(|(_, it)| it == name));
         let (key, rest) = named.next().ok_or_else(|| format!("service `{name}` is not configured"))?;
         let kind = rest.split_once('.').map_or(rest, |(kind, _)| kind).to_owned();
-        let mut settings = self.section(key).unwrap_or_else(|| Ok(Value::Null))?;
+        let mut settings = self.section(key).unwrap_or(Ok(Value::Null))?;
         self.put_secrets(&mut settings, 0)?;
         Ok(Service { kind, settings })
     }

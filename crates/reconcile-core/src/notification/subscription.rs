@@ -37,7 +37,7 @@ pub fn trigger_of(reason: &str) -> String {
 /// Whether an object's annotations ask to be told of Events with this reason; those without a trigger may.
 pub fn may_want(object: &Object, reason: &str) -> bool {
     let trigger = format!("{}.", trigger_of(reason));
-    let mut subscriptions = object.annotations().into_iter().filter_map(|(key, _)| key.strip_prefix(SUBSCRIBE));
+    let mut subscriptions = object.annotations().into_keys().filter_map(|key| key.strip_prefix(SUBSCRIBE));
     subscriptions.any(|rest| rest.starts_with(&trigger) || !rest.contains('.'))
 }
 
