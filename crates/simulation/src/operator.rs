@@ -30,8 +30,8 @@ pub(crate) struct Staff {
 impl Staff {
     /// Draws who works; a story that asks what the time is elsewhere has right clocks.
     pub(crate) fn draw(play: &Play, may_skew: bool) -> Self {
-        let is_double = play.choose("two operators", |random| u64::from(random % 6 == 0)) == 1;
-        let skew = play.choose("clock skew", |random| if random % 5 == 0 { 1 + (random >> 8) % 4 } else { 0 });
+        let is_double = play.choose("two operators", |random| u64::from(random.is_multiple_of(6))) == 1;
+        let skew = play.choose("clock skew", |random| if random.is_multiple_of(5) { 1 + (random >> 8) % 4 } else { 0 });
         let skew = usize::try_from(skew).ok().filter(|_| may_skew).and_then(|skew| SKEWS.get(skew)).copied();
         Self { is_double, skew_seconds: skew.unwrap_or(0) }
     }

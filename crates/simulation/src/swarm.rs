@@ -143,7 +143,7 @@ impl Swarm {
         let sure = pick(&writing, draw(seed, "swarm: surely", 1)).map(|group| group.name);
         for group in &GROUPS {
             let random = draw(seed, group.name, 0);
-            if random % 4 != 0 && sure != Some(group.name) {
+            if !random.is_multiple_of(4) && sure != Some(group.name) {
                 continue;
             }
             let rate = pick(&RATES, random >> 8).copied().unwrap_or(4);

@@ -24,7 +24,7 @@ pub(super) fn judge_rollout(ground: &Ground<'_>, memory: &mut Memory) {
     if was != is && !was.is_empty() {
         promoted(ground, before, after);
     }
-    if before.text("/status/stableRS") != "" && after.text("/status/stableRS").is_empty() {
+    if !before.text("/status/stableRS").is_empty() && after.text("/status/stableRS").is_empty() {
         ground.broke("I6", format!("Rollout {} forgot its stable version", change.name));
     }
 }

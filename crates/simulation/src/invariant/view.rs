@@ -127,7 +127,7 @@ impl<'a> Rollout<'a> {
 
 /// What a VirtualService gives a host.
 pub(crate) fn istio_weight(service: &Stored, host: &str) -> i64 {
-    let routes = items(service, "/spec/http").iter().flat_map(|http| routes(http));
+    let routes = items(service, "/spec/http").iter().flat_map(routes);
     let of_host = routes.filter(|route| route.pointer("/destination/host").and_then(Value::as_str) == Some(host));
     of_host.filter_map(|route| route.get("weight")?.as_i64()).max().unwrap_or(0)
 }
@@ -162,7 +162,7 @@ pub(crate) fn summary(change: &Change) -> String {
             .collect(),
         "services" => vec![selected(after).to_owned()],
         "virtualservices.networking.istio.io" => {
-            let all = items(after, "/spec/http").iter().flat_map(|http| routes(http));
+            let all = items(after, "/spec/http").iter().flat_map(routes);
             vec![all.filter_map(|route| Some(route.get("weight")?.to_string())).collect::<Vec<_>>().join("/")]
         }
         "gitopsconfigs.sluice.dev" => {

@@ -147,7 +147,7 @@ impl World {
     pub(super) fn decide_some(&mut self, random: u64) -> Result<(), String> {
         let plan = self.plan()?;
         let count = plan.acts().count() as u64;
-        let part = if random % 3 == 0 { random / 3 % (count + 1) } else { count + 1 };
+        let part = if random.is_multiple_of(3) { random / 3 % (count + 1) } else { count + 1 };
         self.carry_out(&plan, part).map(|_| ())
     }
 
@@ -175,11 +175,9 @@ impl World {
 
     fn act(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::Create { kind, object } => {
-                if self.view.get(kind, NAMESPACE, object.name()).is_none() {
-                    let _ = writeln!(self.log, "create {}", object.name());
-                    self.put(kind, object.to_json());
-                }
+            Action::Create { kind, object } if self.view.get(kind, NAMESPACE, object.name()).is_none() => {
+                let _ = writeln!(self.log, "create {}", object.name());
+                self.put(kind, object.to_json());
             }
             Action::Patch { target, patch, precondition } => {
                 if !self.holds(&target.kind, &target.name, precondition) {
@@ -190,15 +188,13 @@ impl World {
                 self.change(&target.kind, &target.name, patch);
                 self.judge(&target.kind, &target.name, before.as_deref())?;
             }
-            Action::Delete { target, precondition, .. } => {
-                if self.holds(&target.kind, &target.name, precondition) {
-                    let _ = writeln!(self.log, "delete {}", target.name);
-                    let set = self.view.get(&target.kind, NAMESPACE, &target.name);
-                    if set.is_some_and(|set| set.int_at("/spec/replicas").unwrap_or(0) > 0) {
-                        return Err(format!("{} was deleted with pods\n{}", target.name, self.tail()));
-                    }
-                    self.view.objects.remove(&(target.kind.clone(), NAMESPACE.to_owned(), target.name.clone()));
+            Action::Delete { target, precondition, .. } if self.holds(&target.kind, &target.name, precondition) => {
+                let _ = writeln!(self.log, "delete {}", target.name);
+                let set = self.view.get(&target.kind, NAMESPACE, &target.name);
+                if set.is_some_and(|set| set.int_at("/spec/replicas").unwrap_or(0) > 0) {
+                    return Err(format!("{} was deleted with pods\n{}", target.name, self.tail()));
                 }
+                self.view.objects.remove(&(target.kind.clone(), NAMESPACE.to_owned(), target.name.clone()));
             }
             _ => {}
         }
