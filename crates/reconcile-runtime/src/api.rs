@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub use crate::api_error::ApiError;
 use crate::api_error::{bounded, chain, classify};
 use crate::request_counts::RequestCounts;
+use crate::store::MANAGED_LABEL;
 
 /// Largest response that is read; a LIST page of 500 objects stays far below.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -34,7 +35,7 @@ pub struct ObjectList {
 pub enum Detail {
     /// Whole objects.
     Full,
-    /// Only `metadata`; used for Secrets.
+    /// Only `metadata`; used for Secrets of others.
     Metadata,
 }
 
@@ -380,9 +381,12 @@ pub(crate) fn demand(body: &mut Value, precondition: &Precondition) {
 }
 
 impl Detail {
-    /// Secrets are only ever watched with their metadata.
-    pub fn of(kind: &Kind) -> Self {
-        if kind.group.is_empty() && kind.kind == "Secret" { Self::Metadata } else { Self::Full }
+    /// Of Secrets only those that this system delivers are watched whole: what was changed in them has to be seen. Of all
+    /// others there is nothing but their metadata.
+    pub fn of(kind: &Kind, selector: Option<&str>) -> Self {
+        let is_secret = kind.group.is_empty() && kind.kind == "Secret";
+        let is_delivered = selector.and_then(|selector| selector.strip_suffix("=true")) == Some(MANAGED_LABEL);
+        if is_secret && !is_delivered { Self::Metadata } else { Self::Full }
     }
 
     fn accept_object(self) -> &'static str {

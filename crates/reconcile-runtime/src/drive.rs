@@ -248,7 +248,8 @@ async fn read_one(shared: &Arc<Shared>, request: Fresh) -> Result<(), ApiError> 
             let namespace = shared.options.scope(&kind, namespace);
             let sequence = lock(&shared.store).list_begins();
             let selector = lock(&shared.store).selector(&kind).and_then(|selector| selector.text());
-            let list = shared.api.list(&kind, &namespace, selector.as_deref(), Detail::of(&kind)).await;
+            let detail = Detail::of(&kind, selector.as_deref());
+            let list = shared.api.list(&kind, &namespace, selector.as_deref(), detail).await;
             let list = match list {
                 // A kind that isn't served has no objects, as the store says already.
                 Err(ApiError::NotFound { .. }) => return Ok(()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use object_model::{Object, ObjectId, Timestamp};
 use reconcile_core::{RecordRow, Side};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
@@ -126,10 +126,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// What is recorded of an object: what people wrote, normalised and redacted; of the status only the phase of a Rollout.
 ///
-/// Digests are compared across restarts, so the key of the masks is no secret. It hides nothing that could be guessed:
-/// contents of Secrets are not in the store, what is left to mask are private keys.
+/// Digests are compared across restarts, so the key of the masks is no secret. It hides nothing that could be guessed: of
+/// Secrets only the keys are kept, what is left to mask are private keys.
 fn content_of(object: &Object) -> Value {
     let mut content = diff_engine::Redactor::new(b"record").redact(&diff_engine::normalise(object));
+    if object.kind() == "Secret" && object.group().is_empty() {
+        let data = content.json_mut().get_mut("data").and_then(Value::as_object_mut);
+        data.into_iter().flat_map(Map::values_mut).for_each(|value| *value = "[redacted]".into());
+    }
     if let (Some(phase), "Rollout") = (object.pointer("/status/phase"), object.kind()) {
         content.set_at(&["status", "phase"], phase.clone());
     }

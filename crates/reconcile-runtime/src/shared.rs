@@ -314,7 +314,8 @@ impl Shared {
     /// Reads one object from the quorum into the store.
     pub(crate) async fn refresh_object(&self, target: &ObjectRef) -> Result<(), crate::ApiError> {
         let sequence = lock(&self.store).list_begins();
-        let detail = Detail::of(&target.kind);
+        let selector = lock(&self.store).selector(&target.kind).and_then(|selector| selector.text());
+        let detail = Detail::of(&target.kind, selector.as_deref());
         let found = self.api.get(&reconcile_core::Actor::Operator, target, detail).await;
         let found = if bugs::on(Bug::ErrorIsAbsence) { found.unwrap_or(None) } else { found? };
         let change = lock(&self.store).confirm(&target.kind, &place_of(target), found, sequence);

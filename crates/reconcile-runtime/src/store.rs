@@ -366,16 +366,19 @@ impl KindStore {
     }
 }
 
-/// Drops what no decision reads: the field ownership of objects that sync does not apply, and contents of Secrets.
+/// Drops what no decision reads: of objects that sync does not apply the field ownership and the contents of Secrets.
 fn slim(mut object: Object) -> Object {
-    if object.label(MANAGED_LABEL).is_none()
+    let is_applied = object.label(MANAGED_LABEL).is_some();
+    if !is_applied
         && let Some(metadata) = object.json_mut().get_mut("metadata").and_then(|metadata| metadata.as_object_mut())
     {
         metadata.remove("managedFields");
     }
     if object.group().is_empty() && object.kind() == "Secret" {
-        object.json_mut().remove("data");
-        object.json_mut().remove("stringData");
+        if !is_applied {
+            object.json_mut().remove("data");
+            object.json_mut().remove("stringData");
+        }
         if let Some(notes) = object.json_mut().get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
             && let Some(notes) = notes.as_object_mut()
         {
@@ -486,16 +489,19 @@ mod tests {
     }
 
     #[test]
-    fn managed_fields_stay_only_on_managed_objects_and_secrets_lose_their_contents() {
+    fn managed_fields_and_contents_of_secrets_stay_only_on_managed_objects() {
         let mut object = object("a", "u", 5);
         object.set_at(&["metadata", "managedFields"], json!([{"manager": "x"}]));
         assert!(slim(object.clone()).pointer("/metadata/managedFields").is_none());
         object.set_label(MANAGED_LABEL, "true");
         assert!(slim(object).pointer("/metadata/managedFields").is_some());
-        let secret = Object::parse(json!({
+        let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "aHVudGVyMg=="},
-        }));
-        assert!(slim(secret.unwrap()).pointer("/data").is_none());
+        });
+        let mut secret = Object::parse(secret).unwrap();
+        assert!(slim(secret.clone()).pointer("/data").is_none());
+        secret.set_label(MANAGED_LABEL, "true");
+        assert!(slim(secret).pointer("/data").is_some(), "what sync applied is compared with what is there");
     }
 
     #[test]

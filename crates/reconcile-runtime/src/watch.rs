@@ -75,7 +75,7 @@ pub(crate) async fn run(shared: Arc<Shared>, kind: Kind, selector: WatchSelector
 async fn list(shared: &Shared, kind: &Kind, selector: Option<&str>) -> Result<String, ApiError> {
     let sequence = lock(&shared.store).list_begins();
     let namespace = shared.options.scope(kind, String::new());
-    let list = shared.api.list(kind, &namespace, selector, Detail::of(kind)).await?;
+    let list = shared.api.list(kind, &namespace, selector, Detail::of(kind, selector)).await?;
     let version = list.resource_version.parse().unwrap_or(0);
     let changes = lock(&shared.store).replace(kind, "", list.items, version, sequence);
     shared.changed(changes);
@@ -90,7 +90,8 @@ async fn follow(shared: &Shared, kind: &Kind, selector: Option<&str>, mut versio
     let namespace = shared.options.scope(kind, String::new());
     loop {
         let begun = tokio::time::Instant::now();
-        let end = match shared.api.watch(kind, &namespace, selector, &version, seconds, Detail::of(kind)).await {
+        let detail = Detail::of(kind, selector);
+        let end = match shared.api.watch(kind, &namespace, selector, &version, seconds, detail).await {
             Ok(response) => {
                 let events = read_events(shared, kind, response.into_body(), &mut version);
                 let limit = Duration::from_secs(seconds) + WATCH_GRACE;

@@ -108,7 +108,9 @@ fn git(moment: &Moment, lines: &mut BTreeMap<String, String>) -> Option<()> {
 
 /// A value without what may differ: versions, uids, moments, ids of commits, counts of measurements.
 pub fn plain(value: &Value) -> Value {
-    const DROPPED: [&str; 12] = [
+    const DROPPED: [&str; 13] = [
+        // How long pauses were, in seconds.
+        "duration",
         "resourceVersion",
         "uid",
         "managedFields",

@@ -159,7 +159,7 @@ async fn what_is_missing_or_wrong_is_told_without_what_a_secret_holds_and_may_pa
 async fn a_chart_finds_in_the_cluster_what_it_looks_up_and_what_that_leads_to() {
     let all = "{{- $first := lookup \"v1\" \"ConfigMap\" \"qa\" \"first\" }}\n  found: {{ dig \"data\" \"next\" \"none\" $first }}\n\
                {{- if $first }}\n  second: {{ (lookup \"v1\" \"Secret\" \"qa\" $first.data.next).data.password | b64dec }}\n{{- end }}\n  \
-               all: {{ len (lookup \"v1\" \"ConfigMap\" \"qa\" \"\").items | quote }}\n";
+               all: {{ len ((lookup \"v1\" \"ConfigMap\" \"qa\" \"\").items | default list) | quote }}\n";
     let shop = Shop::new(&[("web/Chart.yaml", CHART.to_owned()), ("web/templates/all.yaml", template(all))]);
     let settings = RenderSettings::default();
     assert_eq!(shop.data(&settings).await, json!({"found": "none", "all": "0"}));

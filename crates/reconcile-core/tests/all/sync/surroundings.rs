@@ -8,7 +8,7 @@ use object_model::{Duration, Masks, Timestamp};
 use reconcile_core::{Question, Surroundings, kinds};
 use serde_json::json;
 
-use super::world::{World, config_map};
+use super::world::{NAMESPACE, World, config_map};
 
 fn surroundings(versions: &[(&str, Option<&str>)], masks: Masks) -> Surroundings {
     let version = |(name, version): &(&str, Option<&str>)| {
@@ -59,7 +59,12 @@ fn a_newer_object_with_values_is_rendered_at_once_and_an_older_view_of_it_is_not
     let spec = json!({"render": {"valuesFrom": [{"kind": "ConfigMap", "name": "values"}]}});
     let mut world = World::new(spec);
     let read = |version: &str| Some(surroundings(&[("values", Some(version))], Masks::default()));
-    world.put(&kinds::config_map(), config_map("values", "x"));
+    let values = |color: &str| {
+        let mut values = config_map("values", color);
+        values["metadata"]["namespace"] = NAMESPACE.into();
+        values
+    };
+    world.put(&kinds::config_map(), values("x"));
     world.surroundings = read("500");
     world.commit(&[config_map("a", "blue")]);
     world.settle();
@@ -72,7 +77,7 @@ fn a_newer_object_with_values_is_rendered_at_once_and_an_older_view_of_it_is_not
     world.commit(&[config_map("a", "green")]);
     world.settle();
     assert_eq!(renders_asked(&world), 0);
-    world.put(&kinds::config_map(), config_map("values", "y"));
+    world.put(&kinds::config_map(), values("y"));
     assert_eq!(renders_asked(&world), 1);
     world.surroundings = read(&seen(&world));
     world.settle();
