@@ -115,7 +115,7 @@ pub struct Rendered {
     /// The paths that were read, files and directories, relative to the repository.
     pub read: Vec<String>,
     /// What it depends on besides the commit, when it does.
-    pub surroundings: Option<Surroundings>,
+    pub surroundings: Option<Box<Surroundings>>,
 }
 
 /// What a render depends on besides the commit: objects with values, and what a chart asks of the cluster. It is asked

@@ -165,10 +165,9 @@ impl GitWorker {
             match step {
                 Step::Done(mut rendered) => {
                     let depends = !known.values.versions.is_empty() || known.facts.is_some();
-                    rendered.surroundings = depends.then(|| Surroundings {
-                        at: asked,
-                        versions: known.values.versions.clone(),
-                        masks: Arc::new(masks(&known.values, &known.lookups)),
+                    rendered.surroundings = depends.then(|| {
+                        let masks = Arc::new(masks(&known.values, &known.lookups));
+                        Box::new(Surroundings { at: asked, versions: known.values.versions.clone(), masks })
                     });
                     return Ok(Answer::Rendered(*rendered));
                 }

@@ -70,7 +70,8 @@ impl Shop {
 
     pub(crate) async fn data(&self, settings: &RenderSettings) -> Value {
         let rendered = self.render(settings).await.unwrap();
-        rendered.objects[0].object.pointer("/data").cloned().unwrap_or_default()
+        let first = rendered.objects.first().and_then(|first| first.object.pointer("/data").cloned());
+        first.unwrap_or_default()
     }
 }
 

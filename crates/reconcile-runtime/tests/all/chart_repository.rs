@@ -57,7 +57,8 @@ fn answer(mut stream: TcpStream, pages: &Mutex<BTreeMap<String, Vec<u8>>>, asked
     let page = pages.lock().unwrap().get(&path).cloned();
     let (status, headers, body) = match page {
         Some(to) if to.starts_with(b"-> ") => {
-            ("302 Found", format!("Location: {}\r\n", String::from_utf8_lossy(&to[3..])), Vec::new())
+            let to = String::from_utf8_lossy(&to).trim_start_matches("->").to_owned();
+            ("302 Found", format!("Location: {to}\r\n"), Vec::new())
         }
         _ if path.starts_with("/v2/guarded/") && !is_known => {
             let host =

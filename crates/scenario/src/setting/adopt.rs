@@ -73,19 +73,20 @@ pub fn adoption(release: StoredRelease, place: &ChartPlace) -> Adoption {
         secret
     });
     let mut config = Object::new(&format!("{}/v1", place.group), "GitOpsConfig", Some(&release.namespace), &name);
-    let mut render = json!({"type": "helm", "releaseName": name});
-    if values.is_some() {
-        render["valuesFrom"] = json!([{"kind": "Secret", "name": values_name}]);
-    }
-    let mut spec = json!({
-        "url": place.url, "branch": place.branch, "path": place.path, "render": render,
+    let spec = json!({
+        "url": place.url, "branch": place.branch, "path": place.path,
+        "render": {"type": "helm", "releaseName": name},
         // Helm stays among the managers of every field, so a later commit could change none of them otherwise.
         "apply": {"conflicts": "force"},
     });
-    if !place.service_account.is_empty() {
-        spec["destination"] = json!({"serviceAccountName": place.service_account});
-    }
     config.json_mut().insert("spec".to_owned(), spec);
+    if values.is_some() {
+        let from = json!([{"kind": "Secret", "name": values_name}]);
+        config.set_at(&["spec", "render", "valuesFrom"], from);
+    }
+    if !place.service_account.is_empty() {
+        config.set_at(&["spec", "destination"], json!({"serviceAccountName": place.service_account}));
+    }
     Adoption { release, values, config }
 }
 

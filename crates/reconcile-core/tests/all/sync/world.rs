@@ -162,7 +162,10 @@ impl World {
                     touched,
                     objects,
                     read: vec!["qa/all.yaml".to_owned()],
-                    surroundings: self.surroundings.clone().map(|around| Surroundings { at: self.now, ..around }),
+                    surroundings: self
+                        .surroundings
+                        .clone()
+                        .map(|around| Box::new(Surroundings { at: self.now, ..around })),
                 })
             }
             Question::DryRun { objects, .. } => {
