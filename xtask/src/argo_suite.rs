@@ -18,8 +18,6 @@ use crate::run;
 
 const MODULE: &str = "github.com/argoproj/argo-rollouts@v1.9.1";
 const INSTANCE: &str = "argo-rollouts-e2e";
-/// The tests read the controller's metrics there.
-const METRICS: &str = "127.0.0.1:8090";
 const NAMESPACE: &str = "argo-rollouts";
 /// Folders of the module that no test is built from.
 const NOT_NEEDED: [&str; 3] = ["docs", "examples", "hack"];
@@ -169,7 +167,8 @@ impl Stage<'_> {
         let log = fs::File::create(self.folder.join("operator.log"))?;
         let mut command = Command::new(operator);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--namespace", NAMESPACE, "--instance-id", INSTANCE]);
-        command.args(["--domains", "rollout,analysis", "--listen", METRICS, "--allow-loopback"]);
+        // The tests read the controller's metrics at Argo's own port, which is the default.
+        command.args(["--domains", "rollout,analysis,experiment", "--listen", "none", "--allow-loopback"]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("failed to start {}", operator.display()))
     }
