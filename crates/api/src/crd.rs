@@ -226,13 +226,32 @@ fn gitops_config(group: &str) -> Value {
         vec![
             ("url", text("Repository URL, without credentials.")),
             ("branch", text("Branch.")),
+            ("ref", reference_schema()),
             ("path", text("Directory in the repository; the root when empty.")),
             ("interval", text("Time between polls, such as 3m; a webhook makes a fetch immediate.")),
             (
                 "auth",
                 object(
                     "Read access.",
-                    vec![("secretRef", secret_ref("Credential in this namespace: token, or username and password."))],
+                    vec![
+                        ("secretRef", secret_ref("Credential in this namespace.")),
+                        ("proxySecretRef", secret_ref("Proxy in this namespace: address, username and password.")),
+                    ],
+                ),
+            ),
+            ("verify", verify_schema()),
+            (
+                "depth",
+                json!({"type": "integer", "minimum": 0, "description": "How many commits of the history are fetched; all of them when 0."}),
+            ),
+            (
+                "decryption",
+                object(
+                    "Files that are encrypted in Git.",
+                    vec![
+                        ("provider", one_of("What encrypted them.", &["sops"])),
+                        ("secretRef", secret_ref("Secret of this namespace with age keys (*.agekey).")),
+                    ],
                 ),
             ),
             ("render", render_schema()),
@@ -290,6 +309,7 @@ fn gitops_config(group: &str) -> Value {
     let columns = vec![
         column("URL", ".spec.url"),
         column("Branch", ".spec.branch"),
+        json!({"name": "Reference", "type": "string", "jsonPath": ".status.source.reference", "priority": 1}),
         column("Path", ".spec.path"),
         column("Commit", ".status.source.commit"),
         column("Ready", &ready("status")),
@@ -301,9 +321,41 @@ fn gitops_config(group: &str) -> Value {
         "v1",
         "Namespaced",
         &names,
-        root("Delivers a path of a Git branch.", required(spec, &["url", "branch", "path"])),
+        root("Delivers a path of a Git repository.", required(spec, &["url", "path"])),
         columns,
         json!({"status": {}}),
+    )
+}
+
+fn reference_schema() -> Value {
+    object(
+        "Which commit, instead of the head of a branch; commit wins over name, semver, tag and branch.",
+        vec![
+            ("branch", text("Branch.")),
+            ("tag", text("Tag.")),
+            ("semver", text("The latest tag whose version is in this range, such as >=1.2.0 <2.0.0.")),
+            ("name", text("Full name of a reference, such as refs/pull/420/head.")),
+            ("commit", text("Full id of a commit.")),
+        ],
+    )
+}
+
+fn verify_schema() -> Value {
+    required(
+        object(
+            "Whose signature is needed before anything is applied.",
+            vec![
+                (
+                    "mode",
+                    one_of(
+                        "What has to be signed; the commit.",
+                        &["Head", "HEAD", "head", "Tag", "TagAndHead", "TagAndHEAD"],
+                    ),
+                ),
+                ("secretRef", secret_ref("Keys that may sign, in this namespace.")),
+            ],
+        ),
+        &["secretRef"],
     )
 }
 

@@ -43,6 +43,11 @@ impl<'a> Fields<'a> {
         Self { object, problems: Vec::new() }
     }
 
+    /// The namespace of the object; empty where it has none.
+    pub fn namespace(&self) -> String {
+        self.object.namespace().unwrap_or_default().to_owned()
+    }
+
     /// Ends reading.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems

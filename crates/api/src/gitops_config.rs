@@ -1,9 +1,10 @@
-//! GitOpsConfig: one path of one branch of one repository, applied to the cluster.
+//! GitOpsConfig: one path of one commit of one repository, applied to the cluster.
 
 use object_model::{Duration, Object};
 
 use crate::health_settings::{self, HealthSettings};
 use crate::render_settings::{RenderSettings, render_fields};
+use crate::source_settings::{self, Reference, SourceSettings};
 use crate::sync_settings::{self, ApplySettings, PruneSettings, SyncSettings};
 use crate::{Fields, Problem};
 
@@ -32,14 +33,12 @@ pub enum DeletionPolicy {
 pub struct GitOpsConfig {
     /// `spec.url`.
     pub url: String,
-    /// `spec.branch`.
-    pub branch: String,
+    /// `spec.branch` or `spec.ref`, `spec.auth`, `spec.verify`: what is read and how.
+    pub source: SourceSettings,
     /// `spec.path`, without leading `./` and slashes; empty for the root.
     pub path: String,
     /// `spec.interval`: time between polls; a webhook makes a fetch immediate. 3 minutes.
     pub interval: Duration,
-    /// `spec.auth.secretRef.name`: read credential, in the config's namespace.
-    pub read_secret: Option<String>,
     /// `spec.render`: how files become objects.
     pub render: RenderSettings,
     /// `spec.destination.namespace`: for objects that name none; the config's own namespace.
@@ -70,23 +69,27 @@ impl GitOpsConfig {
         let mut fields = Fields::of(object);
         let own_namespace = object.namespace().unwrap_or_default().to_owned();
         let config = Self {
-            url: fields.required_text("spec.url"),
-            branch: fields.required_text("spec.branch"),
+            url: source_settings::url(&mut fields),
+            source: source_settings::source(&mut fields),
             path: path_field(&mut fields),
             interval: interval_field(&mut fields),
-            read_secret: fields.text("spec.auth.secretRef.name"),
             render: render_fields(&mut fields, object.name()),
             namespace: fields.text("spec.destination.namespace").unwrap_or(own_namespace),
-            service_account: fields.text("spec.destination.serviceAccountName").unwrap_or_else(|| "sluice".to_owned()),
+            service_account: source_settings::service_account(&mut fields),
             sync: sync_settings::sync(&mut fields),
             apply: sync_settings::apply(&mut fields),
             prune: sync_settings::prune(&mut fields),
             health: health_settings::health(&mut fields),
             on_failure: on_failure_field(&mut fields),
-            write_secret: fields.text("spec.rollback.secretRef.name"),
+            write_secret: source_settings::own_secret(&mut fields, "spec.rollback.secretRef"),
             deletion: deletion_field(&mut fields),
             suspend: fields.boolean("spec.suspend").unwrap_or(false),
         };
+        source_settings::no_other_cluster(&mut fields);
+        let is_branch = matches!(config.source.reference, Reference::Branch(_));
+        if config.on_failure == OnFailure::RevertCommit && !is_branch {
+            fields.problem("spec.rollback.onFailure", "commits are written to branches only, and spec.ref names none");
+        }
         (config, fields.into_problems())
     }
 }
@@ -165,6 +168,86 @@ mod tests {
             (config.render.values_files, config.render.api_versions),
             (vec!["qa.yaml".into()], vec!["x/v1".into()])
         );
+    }
+
+    fn problems_of(more: serde_json::Value) -> Vec<String> {
+        let mut spec = json!({"url": "https://x/y.git", "branch": "main", "path": "a"});
+        if let (Some(spec), serde_json::Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        config(spec).1
+    }
+
+    #[test]
+    fn case_06_a_credential_in_the_url_is_refused_and_not_repeated() {
+        for url in ["https://ann:hunter2@x/y.git", "https://hunter2@x/y.git", "ssh://git:hunter2@x/y.git"] {
+            let problems = problems_of(json!({"url": url}));
+            assert!(problems[0].starts_with("spec.url: carries a credential"), "{problems:?}");
+            assert!(!format!("{problems:?}").contains("hunter2"));
+            assert_eq!(config(json!({"url": url, "branch": "main"})).0.url, "");
+        }
+        for url in ["ssh://git@x/y.git", "git@x:y.git", "https://x/@y.git"] {
+            assert_eq!(problems_of(json!({"url": url})), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn case_16_secrets_of_another_namespace_are_refused_without_a_look_at_them() {
+        let there = json!({"name": "token", "namespace": "kube-system"});
+        for (spec, field) in [
+            (json!({"auth": {"secretRef": there}}), "spec.auth.secretRef.namespace"),
+            (json!({"auth": {"proxySecretRef": there}}), "spec.auth.proxySecretRef.namespace"),
+            (json!({"verify": {"secretRef": there}}), "spec.verify.secretRef.namespace"),
+            (json!({"rollback": {"secretRef": there}}), "spec.rollback.secretRef.namespace"),
+        ] {
+            let expected = format!("{field}: Secrets are read from the namespace of the config only");
+            assert_eq!(problems_of(spec), [expected]);
+        }
+        assert!(problems_of(json!({"auth": {"secretRef": {"name": "token", "namespace": "qa"}}})).is_empty());
+    }
+
+    #[test]
+    fn case_17_a_service_account_is_a_plain_name_of_the_own_namespace() {
+        for name in ["kube-system:admin", "kube-system/admin", "admin\nX-Remote-Group: system:masters", "", "-a", "A"] {
+            let problems = problems_of(json!({"destination": {"serviceAccountName": name}}));
+            assert!(problems[0].ends_with("is not the name of a ServiceAccount of this namespace"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn case_18_a_config_for_another_cluster_is_refused_whatever_its_kubeconfig_would_run() {
+        let reference = json!({"secretRef": {"name": "kubeconfig-with-exec"}});
+        for spec in [
+            json!({"destination": {"cluster": {"kubeConfigRef": reference}}}),
+            json!({"destination": {"kubeConfig": reference}}),
+            json!({"kubeConfig": reference}),
+        ] {
+            let problems = problems_of(spec);
+            assert!(problems[0].ends_with("other clusters are not supported; no kubeconfig is read"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn case_31_extreme_values_are_named_problems_or_bounded() {
+        for (spec, field) in [
+            (json!({"interval": "-5m"}), "spec.interval"),
+            (json!({"interval": "0s"}), "spec.interval"),
+            (json!({"interval": "1000000000000000000000h"}), "spec.interval"),
+            (json!({"depth": -1}), "spec.depth"),
+            (json!({"depth": 4_294_967_296_u64}), "spec.depth"),
+            (json!({"sync": {"retry": {"limit": -1}}}), "spec.sync.retry.limit"),
+            (json!({"sync": {"retry": {"limit": 1e30}}}), "spec.sync.retry.limit"),
+            (json!({"prune": {"guard": {"maxPercent": "all"}}}), "spec.prune.guard.maxPercent"),
+            (json!({"sync": []}), ""),
+            (json!({"path": "a/../../b"}), "spec.path"),
+            (json!({"branch": "x".repeat(1_400_000)}), "spec.branch"),
+        ] {
+            let problems = problems_of(spec.clone());
+            let is_named = field.is_empty() || problems.iter().any(|problem| problem.starts_with(field));
+            assert!(is_named, "{} {problems:?}", spec.to_string().chars().take(100).collect::<String>());
+        }
+        let long = problems_of(json!({"interval": "1000000000s"}));
+        assert_eq!(long, Vec::<String>::new(), "a long wait is a wish that can be honoured");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod install;
 pub mod names;
 mod promotion;
 mod render_settings;
+mod source_settings;
 mod sync_settings;
 mod sync_windows;
 
@@ -39,6 +40,7 @@ pub use gitops_config::{DeletionPolicy, GitOpsConfig, OnFailure};
 pub use health_settings::{HealthExpressions, HealthProfile, HealthScript, HealthSettings};
 pub use promotion::{Pipeline, PipelineStage, Promotion, PromotionAction};
 pub use render_settings::{ChartReference, RenderSettings, ValuesKind, ValuesReference};
+pub use source_settings::{Reference, SourceSettings, VerifyMode, VerifySettings};
 pub use sync_settings::{
     ApplyMode, ApplySettings, Dependency, IgnoreEntry, OnImmutable, PruneSettings, Retry, SyncSettings,
 };

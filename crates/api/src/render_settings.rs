@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::Fields;
 use crate::fields::kind_of;
+use crate::source_settings::own_secret;
 
 /// How the files of a config become objects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub struct RenderSettings {
     pub api_versions: Vec<String>,
     /// `spec.render.offline`: charts are told nothing of the cluster, and `lookup` finds nothing.
     pub offline: bool,
+    /// `spec.decryption.secretRef.name`: the Secret with the age keys of files that SOPS encrypted.
+    pub decryption: Option<String>,
     /// `spec.render.chart`: the chart to render instead of the files of the path.
     pub chart: Option<ChartReference>,
 }
@@ -94,8 +97,23 @@ pub(crate) fn render_fields(fields: &mut Fields<'_>, name: &str) -> RenderSettin
         kube_version: fields.text("spec.render.kubeVersion").unwrap_or_default(),
         api_versions: fields.texts("spec.render.apiVersions"),
         offline: fields.boolean("spec.render.offline").unwrap_or(false),
+        decryption: decryption_field(fields),
         chart: chart_field(fields),
     }
+}
+
+/// `spec.decryption`, in Flux's words.
+fn decryption_field(fields: &mut Fields<'_>) -> Option<String> {
+    fields.value("spec.decryption")?;
+    match fields.text("spec.decryption.provider").as_deref() {
+        Some("sops") | None => {}
+        Some(other) => fields.problem("spec.decryption.provider", format!("`{other}` is not one of sops")),
+    }
+    let name = own_secret(fields, "spec.decryption.secretRef");
+    if name.is_none() {
+        fields.problem("spec.decryption.secretRef.name", "is required");
+    }
+    name
 }
 
 fn renderer_field(fields: &mut Fields<'_>) -> String {

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_and_patterns_are_other_repositories() {
+    fn case_22_look_alikes_and_patterns_are_other_repositories() {
         let url = "https://git.example.com/org/fleet";
         for other in [
             "https://git.example.com/org/fleet2",
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_with_credentials_or_odd_schemes_are_refused_and_redacted() {
+    fn case_06_addresses_with_credentials_or_odd_schemes_are_refused_and_redacted() {
         for (address, message) in [
             (
                 "https://u:p@host/x",

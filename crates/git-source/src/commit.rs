@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_plan_reads_back_and_a_forged_one_is_refused() {
+    fn case_36_a_stored_plan_reads_back_and_a_forged_one_is_refused() {
         let plan = CommitPlan {
             author: Person::new("Ada", "ada@example.com").unwrap(),
             committer: Person::new("Bot", "bot@example.com").unwrap(),

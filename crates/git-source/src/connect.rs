@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_known_schemes_are_spoken_and_directories_only_where_allowed() {
+    fn case_05_only_known_schemes_are_spoken_and_directories_only_where_allowed() {
         let ask = |address: &str, local| match connect(address, None, &HttpOptions::default(), local) {
             Ok(remote) => remote.describe(),
             Err(error) => error.why.to_owned(),

@@ -1,15 +1,13 @@
 //! Fetches single files by https under the same policy as repositories: filtered addresses, bounded replies and time, no
 //! credential on another host, never from https to http.
 
-use std::sync::Arc;
-
 use object_model::Secret;
 use ureq::http::{Request, Response};
 
 use crate::address::{AddressError, HttpAddress, redact};
-use crate::egress::FilteredResolver;
+use crate::agent::agent;
 use crate::egress::is_blocked;
-use crate::http::{HttpOptions, PlainHttp, certificates};
+use crate::http::{HttpOptions, PlainHttp};
 use crate::remote::printable;
 
 /// How often a server may send a request elsewhere.
@@ -137,26 +135,8 @@ impl Downloader {
     /// # Errors
     /// When the certificates of the options are none.
     pub fn new(options: &HttpOptions) -> Result<Self, AddressError> {
-        let roots = match &options.root_certificates {
-            None => ureq::tls::RootCerts::WebPki,
-            Some(pem) => {
-                let fail = |why| AddressError { address: "trusted certificates".to_owned(), why };
-                ureq::tls::RootCerts::new_with_certs(&certificates(pem).map_err(fail)?)
-            }
-        };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent("sluice")
-            .timeout_global(Some(options.timeout))
-            .timeout_connect(Some(options.connect_timeout))
-            .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build())
-            .build();
-        let resolver = FilteredResolver::new(Arc::clone(&options.address_filter));
-        let connector = ureq::unversioned::transport::DefaultConnector::default();
-        Ok(Self { agent: ureq::Agent::with_parts(config, connector, resolver), plain_http: options.plain_http })
+        let fail = |why| AddressError { address: "the client of downloads".to_owned(), why };
+        Ok(Self { agent: agent(options, "sluice").map_err(fail)?, plain_http: options.plain_http })
     }
 
     /// Fetches one file, also where the server says that it lies elsewhere.

@@ -10,7 +10,8 @@ use object_model::Secret;
 use ureq::http::{Method, Request, Response};
 
 use crate::address::{AddressError, HttpAddress};
-use crate::egress::{AddressFilter, FilteredResolver, is_blocked, refuses_link_local};
+use crate::agent::{HttpProxy, agent, is_refused_behind_proxy};
+use crate::egress::{AddressFilter, is_blocked, refuses_link_local};
 use crate::object::GitObject;
 use crate::pack::{PackError, read_pack, write_pack};
 use crate::remote::{
@@ -57,6 +58,8 @@ pub struct HttpOptions {
     pub plain_http: PlainHttp,
     /// Certificates (PEM) that are trusted instead of the public ones.
     pub root_certificates: Option<Vec<u8>>,
+    /// The proxy on the way; none by default, whatever the environment says.
+    pub proxy: Option<HttpProxy>,
     /// Says which addresses may be connected to; asked for the address that the name stands for at that moment.
     pub address_filter: AddressFilter,
 }
@@ -69,6 +72,7 @@ impl Default for HttpOptions {
             limits: TransferLimits::default(),
             plain_http: PlainHttp::LoopbackOnly,
             root_certificates: None,
+            proxy: None,
             address_filter: Arc::new(|address: &IpAddr| !refuses_link_local(address)),
         }
     }
@@ -125,23 +129,10 @@ impl HttpRemote {
             return Err(fail("it is not https, and the host is not this machine"));
         }
         let authorization = credential.map(authorization).transpose().map_err(fail)?;
-        let roots = match &options.root_certificates {
-            None => ureq::tls::RootCerts::WebPki,
-            Some(pem) => ureq::tls::RootCerts::new_with_certs(&certificates(pem).map_err(fail)?),
-        };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent("git/sluice")
-            .timeout_global(Some(options.timeout))
-            .timeout_connect(Some(options.connect_timeout))
-            .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build())
-            .build();
-        let resolver = FilteredResolver::new(Arc::clone(&options.address_filter));
-        let connector = ureq::unversioned::transport::DefaultConnector::default();
-        let agent = ureq::Agent::with_parts(config, connector, resolver);
+        if is_refused_behind_proxy(&parsed, &options) {
+            return Err(fail("its host is not allowed by the egress policy"));
+        }
+        let agent = agent(&options, "git/sluice").map_err(fail)?;
         Ok(Self { address: parsed, authorization, options, agent, reading: Mutex::new(None) })
     }
 
@@ -275,7 +266,7 @@ impl HttpRemote {
     }
 
     /// Lists references and remembers how the server wants to be asked.
-    fn discover(&self) -> Result<(Reading, RefList), RemoteError> {
+    fn discover(&self, prefix: Option<&str>) -> Result<(Reading, RefList), RemoteError> {
         let (base, advertisement) = self.advertisement(UPLOAD)?;
         let (reading, refs) = match advertisement {
             Advertisement::One { refs, capabilities } => {
@@ -283,7 +274,7 @@ impl HttpRemote {
             }
             Advertisement::Two { .. } => {
                 let reading = Reading { base, version: Version::Two };
-                let refs = self.ls_refs(&reading)?;
+                let refs = self.ls_refs(&reading, prefix)?;
                 (reading, refs)
             }
         };
@@ -291,9 +282,21 @@ impl HttpRemote {
         Ok((reading, refs))
     }
 
-    fn ls_refs(&self, reading: &Reading) -> Result<RefList, RemoteError> {
-        let body = self.ask(reading, &ls_refs_request(), ADVERTISEMENT_BYTES_MAX)?;
+    fn ls_refs(&self, reading: &Reading, prefix: Option<&str>) -> Result<RefList, RemoteError> {
+        let body = self.ask(reading, &ls_refs_request(prefix), ADVERTISEMENT_BYTES_MAX)?;
         parse_ls_refs(&body).map_err(|error| self.wire_error(error))
+    }
+
+    fn list(&self, prefix: Option<&str>) -> Result<RefList, RemoteError> {
+        // What was learned before may be out of date: on any surprise the server is asked anew.
+        if let Some(reading) = self.known_reading().filter(|reading| matches!(reading.version, Version::Two)) {
+            match self.ls_refs(&reading, prefix) {
+                Ok(refs) => return Ok(refs),
+                Err(error @ (RemoteError::TimedOut { .. } | RemoteError::Unreachable { .. })) => return Err(error),
+                Err(_) => self.set_reading(None),
+            }
+        }
+        Ok(self.discover(prefix)?.1)
     }
 
     fn fetch_reply(&self, reading: &Reading, request: &FetchRequest) -> Result<PackReply, RemoteError> {
@@ -374,39 +377,23 @@ fn authorization(credential: &Credential) -> Result<Secret<String>, &'static str
     }
 }
 
-pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'static>>, &'static str> {
-    let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(pem) {
-        match item {
-            Ok(ureq::tls::PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(_) => return Err("its root certificates are not PEM"),
-        }
-    }
-    if certificates.is_empty() { Err("its root certificates hold no certificate") } else { Ok(certificates) }
-}
-
 impl Remote for HttpRemote {
     fn describe(&self) -> String {
         self.address.to_string()
     }
 
     fn list_refs(&self) -> Result<RefList, RemoteError> {
-        // What was learned before may be out of date: on any surprise the server is asked anew.
-        if let Some(reading) = self.known_reading().filter(|reading| matches!(reading.version, Version::Two)) {
-            match self.ls_refs(&reading) {
-                Ok(refs) => return Ok(refs),
-                Err(error @ (RemoteError::TimedOut { .. } | RemoteError::Unreachable { .. })) => return Err(error),
-                Err(_) => self.set_reading(None),
-            }
-        }
-        Ok(self.discover()?.1)
+        self.list(None)
+    }
+
+    fn list_refs_under(&self, prefix: &str) -> Result<RefList, RemoteError> {
+        self.list(Some(prefix))
     }
 
     fn fetch(&self, request: &FetchRequest) -> Result<FetchReply, RemoteError> {
         let reading = match self.known_reading() {
             Some(reading) => reading,
-            None => self.discover()?.0,
+            None => self.discover(None)?.0,
         };
         let reply = self.fetch_reply(&reading, request).inspect_err(|error| {
             if matches!(error, RemoteError::Protocol { .. } | RemoteError::NotFound { .. }) {

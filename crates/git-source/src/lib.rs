@@ -7,7 +7,7 @@
 //! [`Repository::merge`] takes a change back at some paths only, and [`push()`] moves a branch as a compare-and-swap that
 //! tells a race from a rule of the server.
 //!
-//! [`Webhook`] proves who sent a webhook. With feature `server`, `server::GitServer` serves any remote to `git clone` and
+//! [`verify_commit`] and [`verify_tag`] prove who signed. [`Webhook`] proves who sent a webhook. With feature `server`, `server::GitServer` serves any remote to `git clone` and
 //! `git push` on a loopback address.
 //!
 //! It does not check files out, run programs, read a clock, a credential store or the user's Git settings, speak ssh,
@@ -34,6 +34,7 @@
 //! ```
 
 mod address;
+mod agent;
 mod commit;
 mod connect;
 mod disk;
@@ -41,6 +42,7 @@ mod download;
 mod edit;
 mod egress;
 mod fetch;
+mod github_app;
 mod history;
 mod http;
 mod id;
@@ -60,6 +62,7 @@ mod remote;
 mod repository;
 #[cfg(feature = "server")]
 pub mod server;
+mod signature;
 mod store;
 mod text_merge;
 mod tree;
@@ -67,6 +70,7 @@ mod webhook;
 mod wire;
 
 pub use address::{AddressError, HttpAddress, redact, same_repository};
+pub use agent::HttpProxy;
 pub use commit::{CommitError, CommitPlan};
 pub use connect::{LocalAccess, connect};
 pub use disk::OpenError;
@@ -74,6 +78,7 @@ pub use download::{Download, DownloadError, DownloadRequest, Downloader};
 pub use edit::{Edit, EditError};
 pub use egress::{AddressFilter, refuses_link_local};
 pub use fetch::{FetchError, Fetched};
+pub use github_app::{GitHubApp, GitHubAppError, InstallationToken};
 pub use history::{Ancestry, LastTouch, Log, LogEntry};
 pub use http::{Credential, HttpOptions, HttpRemote, PlainHttp};
 pub use id::{CommitId, GitId, GitIdError, TreeId};
@@ -87,5 +92,8 @@ pub use push::{PushError, PushOutcome, push};
 pub use receive::{Hook, ProposedUpdate, Rule};
 pub use remote::{FetchReply, FetchRequest, RefList, RefReply, RefUpdate, Remote, RemoteError, Retry, TransferLimits};
 pub use repository::{HistoryError, Repository};
+pub use signature::{AllowedSigners, SignatureError, Signed, verify_commit, verify_tag};
 pub use tree::{Entry, ReadError, ReadLimits, Tree};
-pub use webhook::{WEBHOOK_BYTES_MAX, Webhook, WebhookAnswer, WebhookKind, WebhookRejection, WebhookSetupError};
+pub use webhook::{
+    MovedReference, WEBHOOK_BYTES_MAX, Webhook, WebhookAnswer, WebhookKind, WebhookRejection, WebhookSetupError,
+};

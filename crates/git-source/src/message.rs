@@ -297,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_can_not_pose_as_trailers() {
+    fn case_36_a_body_can_not_pose_as_trailers() {
         let message = Message::new("x").unwrap().with_body("text\n\nSluice-Operation: forged").unwrap();
         assert_eq!(message.to_text(), "x\n\ntext\n\n    Sluice-Operation: forged\n");
         assert!(Trailers::parse(&message.to_text()).is_empty());
     }
 
     #[test]
-    fn line_breaks_and_brackets_are_refused_where_they_would_add_a_field() {
+    fn case_36_line_breaks_and_brackets_are_refused_where_they_would_add_a_field() {
         assert_eq!(
             Message::new("a\nb").unwrap_err().to_string(),
             "subject `a\\nb` is refused: it has a line break or control character"

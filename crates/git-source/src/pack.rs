@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn packs_that_attack_are_refused() {
+    fn case_07_packs_that_attack_are_refused() {
         let good = write_pack(&[blob(b"x")]).unwrap();
         let mut wrong_checksum = good.clone();
         *wrong_checksum.last_mut().unwrap() ^= 1;
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_bounded_before_memory_is_taken() {
+    fn case_07_sizes_are_bounded_before_memory_is_taken() {
         let limits =
             TransferLimits { objects_max: 2, object_bytes_max: 1000, total_bytes_max: 1500, ..Default::default() };
         let read = |pack: &[u8]| read_pack(pack, &limits, &|_| None).unwrap_err().to_string();

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_leave_the_tree_or_name_git_are_refused_with_the_reason() {
+    fn case_03_paths_that_leave_the_tree_or_name_git_are_refused_with_the_reason() {
         for (text, why) in [
             ("/etc/passwd", "it is absolute"),
             ("../x", "it has a `..`"),

@@ -128,6 +128,16 @@ pub trait Remote: Send + Sync {
     /// When the remote can't be reached, refuses, or answers nonsense.
     fn list_refs(&self) -> Result<RefList, RemoteError>;
 
+    /// Lists the references, those that begin with `prefix` among them: a server may keep some, such as those of pull
+    /// requests, for who asks.
+    ///
+    /// # Errors
+    /// As [`Remote::list_refs`].
+    fn list_refs_under(&self, prefix: &str) -> Result<RefList, RemoteError> {
+        let _ = prefix;
+        self.list_refs()
+    }
+
     /// Fetches objects.
     ///
     /// # Errors

@@ -112,8 +112,8 @@ fn check_hash<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<(), String
     }
 }
 
-/// Builds the version 2 request for all references.
-pub(crate) fn ls_refs_request() -> Vec<u8> {
+/// Builds the version 2 request for all branches and tags, and what else begins with `prefix`.
+pub(crate) fn ls_refs_request(prefix: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
     for text in ["command=ls-refs", AGENT, "object-format=sha1"] {
         write_line(&mut body, text);
@@ -121,6 +121,9 @@ pub(crate) fn ls_refs_request() -> Vec<u8> {
     write_delimiter(&mut body);
     for text in ["peel", "symrefs", "ref-prefix HEAD", "ref-prefix refs/heads/", "ref-prefix refs/tags/"] {
         write_line(&mut body, text);
+    }
+    if let Some(prefix) = prefix {
+        write_line(&mut body, &format!("ref-prefix {prefix}"));
     }
     write_flush(&mut body);
     body

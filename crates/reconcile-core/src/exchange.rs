@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::{RenderSettings, ValuesKind};
+use api::{GitOpsConfig, Reference, RenderSettings, ValuesKind, VerifySettings};
 use object_model::{Masks, Object, ObjectId, Secret, Timestamp};
 
 use crate::{Actor, FieldManager, Kind};
@@ -24,15 +24,46 @@ impl Slot {
     }
 }
 
-/// The repository and reference that a source watches.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The repository and reference that a source watches, and all that says who may see it: equal sources share one fetch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FetchSource {
     /// Repository URL without credentials.
     pub url: String,
-    /// Branch.
-    pub branch: String,
+    /// What names the commit.
+    pub reference: Reference,
     /// Secret (namespace, name) with the read credential, when the repository needs one.
     pub credential: Option<(String, String)>,
+    /// Secret (namespace, name) with the proxy on the way there, when there is one.
+    pub proxy: Option<(String, String)>,
+    /// Whose signature is needed, and the namespace of the Secret with the keys.
+    pub verify: Option<(String, VerifySettings)>,
+    /// How many commits of the history are fetched; all of them without.
+    pub depth: Option<u32>,
+}
+
+impl FetchSource {
+    /// A branch that everybody may read.
+    pub fn branch(url: impl Into<String>, branch: impl Into<String>) -> Self {
+        Self { url: url.into(), reference: Reference::Branch(branch.into()), ..Self::default() }
+    }
+
+    /// What a config of this namespace reads. Secrets are of its own namespace.
+    pub fn of(spec: &GitOpsConfig, namespace: &str) -> Self {
+        let here = |name: &String| (namespace.to_owned(), name.clone());
+        Self {
+            url: spec.url.clone(),
+            reference: spec.source.reference.clone(),
+            credential: spec.source.read_secret.as_ref().map(here),
+            proxy: spec.source.proxy_secret.as_ref().map(here),
+            verify: spec.source.verify.clone().map(|verify| (namespace.to_owned(), verify)),
+            depth: spec.source.depth,
+        }
+    }
+
+    /// The branch for messages; empty when it is none.
+    pub fn branch_name(&self) -> &str {
+        self.reference.branch().unwrap_or_default()
+    }
 }
 
 /// Who a commit is by.
@@ -68,13 +99,26 @@ impl CommitFacts {
     }
 }
 
-/// The head of a branch.
+/// Where a reference is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Full id.
     pub commit: String,
+    /// The full name of what it was resolved to, such as `refs/tags/v1.2.3`; the id where a commit was asked for.
+    pub reference: String,
+    /// Who signed it, where that is asked for.
+    pub signer: Option<String>,
     /// When the remote said so.
     pub at: Timestamp,
+    /// Why the remote's present answer can't be used: this is the last one that could, and it goes on serving.
+    pub failure: Option<SourceFailure>,
+}
+
+impl Head {
+    /// A commit that a reference is at, without signature.
+    pub fn new(commit: impl Into<String>, reference: impl Into<String>, at: Timestamp) -> Self {
+        Self { commit: commit.into(), reference: reference.into(), signer: None, at, failure: None }
+    }
 }
 
 /// Why a source could not be read.

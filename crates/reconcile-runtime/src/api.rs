@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_patch_carries_the_life_and_version_that_were_seen() {
+    fn case_44_a_merge_patch_carries_the_life_and_version_that_were_seen() {
         let precondition =
             Precondition { uid: Some(object_model::Uid::new("u1")), resource_version: Some("7".to_owned()) };
         let patch = Patch::merge(json!({"status": {"phase": "Healthy"}}), &precondition);

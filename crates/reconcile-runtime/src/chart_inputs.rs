@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_chart_looks_up_in_a_secret_is_masked_decoded_and_encoded() {
+    fn case_27_what_a_chart_looks_up_in_a_secret_is_masked_decoded_and_encoded() {
         let query = LookupQuery {
             api_version: "v1".to_owned(),
             kind: "Secret".to_owned(),

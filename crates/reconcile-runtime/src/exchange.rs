@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reconcile_core::{Answer, FetchSource, Question, Slot, sync};
+use reconcile_core::{Answer, FetchSource, Head, Question, Slot, sync};
 
 use crate::TaskKey;
 
@@ -279,7 +279,7 @@ impl Exchange {
 fn lane_of(question: &Question) -> Option<String> {
     match question {
         Question::PlanCommit(plan) | Question::Push { plan, .. } => {
-            Some(format!("{}#{}", plan.source.url, plan.source.branch))
+            Some(format!("{}#{}", plan.source.url, plan.source.reference))
         }
         Question::Fetch(_)
         | Question::Render { .. }
@@ -293,7 +293,13 @@ fn lane_of(question: &Question) -> Option<String> {
 
 fn says_the_same(old: &Answer, new: &Answer) -> bool {
     match (old, new) {
-        (Answer::Head(old), Answer::Head(new)) => old.commit == new.commit,
+        (Answer::Head(old), Answer::Head(new)) => {
+            let what = |head: &Head| {
+                let failure = head.failure.as_ref().map(|failure| (failure.reason.clone(), failure.message.clone()));
+                (head.commit.clone(), head.reference.clone(), head.signer.clone(), failure)
+            };
+            what(old) == what(new)
+        }
         // Equal keys mean equal objects; when it was looked at, and at which head, is no news.
         (Answer::Rendered(old), Answer::Rendered(new)) => {
             old.key == new.key && old.touched == new.touched && old.read == new.read
@@ -306,16 +312,14 @@ fn says_the_same(old: &Answer, new: &Answer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reconcile_core::{Head, Key};
+    use reconcile_core::Key;
 
     fn task(name: &str) -> TaskKey {
         TaskKey::new(0, Key::new("qa", name))
     }
 
     fn fetch() -> Question {
-        let source =
-            FetchSource { url: "https://git.example.com/fleet".into(), branch: "main".into(), credential: None };
-        Question::Fetch(source)
+        Question::Fetch(FetchSource::branch("https://git.example.com/fleet", "main"))
     }
 
     fn render(commit: &str) -> Question {
@@ -333,7 +337,7 @@ mod tests {
     }
 
     fn head(commit: &str) -> Answer {
-        Answer::Head(Head { commit: commit.into(), at: object_model::Timestamp::UNIX_EPOCH })
+        Answer::Head(Head::new(commit, "refs/heads/main", object_model::Timestamp::UNIX_EPOCH))
     }
 
     #[test]

@@ -6,19 +6,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use api::VerifyMode;
 use futures::future::BoxFuture;
-use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
+use git_source::{AllowedSigners, FetchError, GitId, PushError, Remote, RemoteError, Repository};
 use object_model::{Secret, Timestamp};
-use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, Surroundings, kinds};
+use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, Surroundings, kinds, sync};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::api::{ApiClient, Detail};
 use crate::chart_fetch::ChartCache;
 use crate::chart_inputs::{ClusterFacts, InputFailure, cluster_facts, look_up, masks, object_values};
+use crate::git_access::{self, AppTokens};
 use crate::git_render::{Known, RenderCache, Step, Wanted, Wants};
 use crate::remotes::{GitCredential, RemoteFactory};
 use crate::shared::lock;
+use crate::sops::SopsKeys;
 use crate::{Clock, GitBackend};
 
 /// How many paths are rendered at once: it is work for the processor, and more threads only take more memory.
@@ -64,9 +67,44 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) options: GitOptions,
     pub(crate) remotes: Arc<dyn RemoteFactory>,
-    repositories: Mutex<BTreeMap<String, Arc<Mutex<Repository>>>>,
+    repositories: Mutex<BTreeMap<RepositoryKey, Arc<Mutex<Repository>>>>,
+    /// The last commits that could be used.
+    pub(crate) good_heads: Mutex<BTreeMap<FetchSource, Head>>,
+    pub(crate) app_tokens: Mutex<AppTokens>,
     pub(crate) renders: Mutex<RenderCache>,
     pub(crate) charts: Mutex<ChartCache>,
+}
+
+/// Who shares a repository: who reads it with the same credential and as deep. Nobody sees what another one's credential
+/// brought here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct RepositoryKey {
+    url: String,
+    credential: Option<(String, String)>,
+    depth: Option<u32>,
+}
+
+impl RepositoryKey {
+    fn of(source: &FetchSource) -> Self {
+        Self { url: source.url.clone(), credential: source.credential.clone(), depth: source.depth }
+    }
+
+    /// A name for its directory.
+    fn digest(&self) -> String {
+        let text = match (&self.credential, self.depth) {
+            (None, None) => self.url.clone(),
+            (credential, depth) => format!("{}\0{credential:?}\0{depth:?}", self.url),
+        };
+        Sha256::digest(text.as_bytes()).iter().take(10).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What Secrets say about a source, for one question.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    credential: Option<GitCredential>,
+    /// Of what a signature is needed, and by whom.
+    pub(crate) signers: Option<(VerifyMode, AllowedSigners)>,
 }
 
 /// A repository and where it comes from, for one question.
@@ -74,6 +112,10 @@ pub(crate) struct Place {
     pub(crate) url: String,
     pub(crate) repository: Arc<Mutex<Repository>>,
     pub(crate) remote: Arc<dyn Remote>,
+    /// How much of the history is fetched; all of it without.
+    pub(crate) depth: Option<u32>,
+    /// Tells renders of one URL apart that are read with different credentials.
+    pub(crate) key: String,
 }
 
 impl GitWorker {
@@ -84,6 +126,8 @@ impl GitWorker {
             options,
             remotes,
             repositories: Mutex::default(),
+            good_heads: Mutex::default(),
+            app_tokens: Mutex::default(),
             renders: Mutex::default(),
             charts: Mutex::default(),
         };
@@ -103,12 +147,17 @@ impl GitWorker {
                 return Err(self.inner.failure("InternalError", NOT_ABOUT_A_REPOSITORY, true));
             }
         };
-        let credential = match wanted {
-            Some((namespace, name)) => Some(self.credential(namespace, name).await?),
-            None => None,
+        let access = Access {
+            credential: self.credential(wanted.as_ref(), source.proxy.as_ref()).await?,
+            signers: match (question, &source.verify) {
+                (Question::Fetch(_), Some((namespace, verify))) => {
+                    Some((verify.mode, self.signers(namespace, &verify.keys_secret).await?))
+                }
+                _ => None,
+            },
         };
         let (inner, source, question) = (self.inner.clone(), source.clone(), question.clone());
-        self.run(move || inner.answer(&source, credential.as_ref(), &question)).await
+        self.run(move || inner.answer(&source, &access, &question)).await
     }
 
     /// Runs what blocks where it may.
@@ -140,12 +189,13 @@ impl GitWorker {
         };
         let asked = self.inner.clock.now();
         let failed = |failure: InputFailure| self.inner.failure(failure.reason, &failure.message, false);
-        let credential = match &source.credential {
-            Some((namespace, name)) => Some(self.credential(namespace, name).await?),
+        let credential = self.credential(source.credential.as_ref(), source.proxy.as_ref()).await?;
+        let values = object_values(&self.api, actor, values_namespace, &render.values_from).await.map_err(failed)?;
+        let keys = match &render.decryption {
+            Some(name) => Some(Arc::new(self.sops_keys(values_namespace, name).await?)),
             None => None,
         };
-        let values = object_values(&self.api, actor, values_namespace, &render.values_from).await.map_err(failed)?;
-        let mut known = Known { values: Arc::new(values), ..Known::default() };
+        let mut known = Known { values: Arc::new(values), keys, ..Known::default() };
         for _ in 0..ROUNDS_MAX {
             let (inner, source, credential) = (self.inner.clone(), source.clone(), credential.clone());
             let (commit, path, settings) = (commit.clone(), path.clone(), render.clone());
@@ -163,10 +213,11 @@ impl GitWorker {
             let step = step.await?;
             drop(turn);
             match step {
-                Step::Done(mut rendered) => {
-                    let depends = !known.values.versions.is_empty() || known.facts.is_some();
+                Step::Done(mut rendered, decrypted) => {
+                    let depends = !known.values.versions.is_empty() || known.facts.is_some() || known.keys.is_some();
                     rendered.surroundings = depends.then(|| {
-                        let masks = Arc::new(masks(&known.values, &known.lookups));
+                        let masks = masks(&known.values, &known.lookups).and((*decrypted).clone());
+                        let masks = Arc::new(masks);
                         Box::new(Surroundings { at: asked, versions: known.values.versions.clone(), masks })
                     });
                     return Ok(Answer::Rendered(*rendered));
@@ -238,17 +289,47 @@ impl GitWorker {
         Ok(data.filter_map(value).collect())
     }
 
-    /// Reads the credential of a source, in the shapes that Argo CD, Flux and Git credential stores use.
-    async fn credential(&self, namespace: &str, name: &str) -> Result<GitCredential, SourceFailure> {
-        let secret = self.secret(namespace, name).await?;
-        let field = |name: &str| decoded(secret.str_at(&format!("/data/{name}"))?);
-        let password = ["password", "token", "bearerToken"].into_iter().find_map(field);
-        let Some(password) = password.filter(|password| !password.is_empty()) else {
-            let message = format!("Secret {namespace}/{name} has neither `password` nor `token`");
-            return Err(self.inner.failure("CredentialIncomplete", &message, false));
+    /// Reads the way to a source out of its Secrets.
+    async fn credential(
+        &self,
+        credential: Option<&(String, String)>,
+        proxy: Option<&(String, String)>,
+    ) -> Result<Option<GitCredential>, SourceFailure> {
+        let mut read = match credential {
+            None => None,
+            Some((namespace, name)) => {
+                let values = self.values(namespace, name).await?;
+                let Some(credential) = git_access::credential_of(&values) else {
+                    let message = format!("Secret {namespace}/{name} has neither `password` nor `token`");
+                    return Err(self.inner.failure("CredentialIncomplete", &message, false));
+                };
+                Some(credential)
+            }
         };
-        let username = field("username").unwrap_or_else(|| "git".to_owned());
-        Ok(GitCredential { username, password: Secret::new(password) })
+        if let Some((namespace, name)) = proxy {
+            let proxy = git_access::proxy_of(&self.values(namespace, name).await?).map_err(|why| {
+                let message = format!("Secret {namespace}/{name} is no proxy: {why}");
+                self.inner.failure("CredentialIncomplete", &message, false)
+            })?;
+            read.get_or_insert_default().proxy = Some(proxy);
+        }
+        Ok(read)
+    }
+
+    /// Reads the keys of encrypted files.
+    async fn sops_keys(&self, namespace: &str, name: &str) -> Result<SopsKeys, SourceFailure> {
+        SopsKeys::parse(&self.values(namespace, name).await?).map_err(|why| {
+            let message = format!("Secret {namespace}/{name} with the keys of encrypted files: {why}");
+            self.inner.failure("DecryptionFailed", &message, false)
+        })
+    }
+
+    /// Reads who may sign.
+    async fn signers(&self, namespace: &str, name: &str) -> Result<AllowedSigners, SourceFailure> {
+        git_access::signers_of(&self.values(namespace, name).await?).map_err(|why| {
+            let message = format!("Secret {namespace}/{name} with the keys of signers: {why}");
+            self.inner.failure(sync::SIGNATURE_INVALID, &message, false)
+        })
     }
 }
 
@@ -264,22 +345,23 @@ impl GitBackend for GitWorker {
         Box::pin(async move {
             // A webhook that comes while the remote fails must not be taken for older than the failure.
             let asked = self.inner.clock.now();
-            let answer = self.work(question).await;
-            answer.unwrap_or_else(|failure| Answer::Failed(SourceFailure { at: asked, ..failure }))
+            self.work(question).await.unwrap_or_else(|failure| {
+                let failure = SourceFailure { at: asked, ..failure };
+                let good = match question {
+                    Question::Fetch(source) => self.inner.last_good(source, &failure),
+                    _ => None,
+                };
+                good.map_or(Answer::Failed(failure), Answer::Head)
+            })
         })
     }
 }
 
 impl Inner {
-    fn answer(
-        &self,
-        source: &FetchSource,
-        credential: Option<&GitCredential>,
-        question: &Question,
-    ) -> Result<Answer, SourceFailure> {
-        let place = self.place(source, credential)?;
+    fn answer(&self, source: &FetchSource, access: &Access, question: &Question) -> Result<Answer, SourceFailure> {
+        let place = self.place(source, access.credential.as_ref())?;
         match question {
-            Question::Fetch(source) => self.fetch(&place, &source.branch).map(Answer::Head),
+            Question::Fetch(source) => self.fetch(&place, source, access).map(Answer::Head),
             Question::PlanCommit(plan) => self.plan_commit(&place, plan).map(Answer::Planned),
             Question::Push { plan, base, commit } => self.push(&place, plan, base, commit).map(Answer::Push),
             Question::Render { .. }
@@ -292,57 +374,38 @@ impl Inner {
     }
 
     fn place(&self, source: &FetchSource, credential: Option<&GitCredential>) -> Result<Place, SourceFailure> {
-        let remote = self.remotes.remote(&source.url, credential);
+        let credential = credential.map(|credential| self.with_token(credential)).transpose()?;
+        let remote = self.remotes.remote(&source.url, credential.as_ref());
         let remote = remote.map_err(|error| self.failure("RepositoryNotAllowed", &error.to_string(), true))?;
-        Ok(Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote })
+        let key = RepositoryKey::of(source);
+        let digest = key.digest();
+        let repository = self.repository(key)?;
+        Ok(Place { url: source.url.clone(), repository, remote, depth: source.depth, key: digest })
     }
 
-    fn repository(&self, url: &str) -> Result<Arc<Mutex<Repository>>, SourceFailure> {
+    fn repository(&self, key: RepositoryKey) -> Result<Arc<Mutex<Repository>>, SourceFailure> {
         let mut repositories = lock(&self.repositories);
-        if let Some(repository) = repositories.get(url) {
+        if let Some(repository) = repositories.get(&key) {
             return Ok(repository.clone());
         }
         let repository = match &self.options.directory {
             None => Repository::in_memory(),
             Some(directory) => {
-                let digest = Sha256::digest(url.as_bytes());
-                let name: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-                let path = directory.join(name);
+                let path = directory.join(key.digest());
                 let opened = Repository::open(&path).or_else(|_| Repository::init_bare(&path, "main"));
                 opened.map_err(|error| self.failure("CacheFailed", &words(&error), false))?
             }
         };
         let repository = Arc::new(Mutex::new(repository));
-        repositories.insert(url.to_owned(), repository.clone());
+        repositories.insert(key, repository.clone());
         Ok(repository)
-    }
-
-    fn fetch(&self, place: &Place, branch: &str) -> Result<Head, SourceFailure> {
-        // What was pushed while the remote answered may not be in the answer, so the answer is as old as the question.
-        let at = self.clock.now();
-        let commit = self.head(place, branch)?;
-        Ok(Head { commit: commit.to_string(), at })
-    }
-
-    /// Brings the head of a branch here.
-    pub(crate) fn head(&self, place: &Place, branch: &str) -> Result<GitId, SourceFailure> {
-        let reference = if branch.is_empty() { "HEAD".to_owned() } else { format!("refs/heads/{branch}") };
-        let fetched = lock(&place.repository).fetch(place.remote.as_ref(), &reference, None);
-        match fetched {
-            Ok(fetched) => Ok(fetched.commit),
-            Err(FetchError::ReferenceNotFound { .. }) => {
-                let message = format!("{} has no branch `{branch}`", place.url);
-                Err(self.failure("BranchNotFound", &message, false))
-            }
-            Err(error) => Err(self.fetch_failure(&error)),
-        }
     }
 
     /// Makes sure that a commit is here, and returns a view of the repository that later fetches don't disturb.
     pub(crate) fn with_commit(&self, place: &Place, commit: GitId) -> Result<Repository, SourceFailure> {
         let mut repository = lock(&place.repository);
         repository
-            .fetch(place.remote.as_ref(), &commit.to_string(), None)
+            .fetch(place.remote.as_ref(), &commit.to_string(), place.depth)
             .map_err(|error| self.fetch_failure(&error))?;
         Ok(repository.clone())
     }

@@ -23,7 +23,7 @@ pub(crate) enum Made {
 
 impl Inner {
     pub(crate) fn plan_commit(&self, place: &Place, plan: &CommitPlan) -> Result<PlannedCommit, SourceFailure> {
-        let head = self.head(place, &plan.source.branch)?;
+        let (_, head) = self.branch_head(place, plan)?;
         let mut repository = lock(&place.repository).clone();
         if let Some(commit) = self.find_operation(&repository, head, &plan.operation)? {
             return Ok(PlannedCommit::AlreadyThere { commit: commit.to_string() });
@@ -49,7 +49,7 @@ impl Inner {
         commit: &str,
     ) -> Result<PushResult, SourceFailure> {
         let (base, commit) = (self.parse_commit(base)?, self.parse_commit(commit)?);
-        let head = self.head(place, &plan.source.branch)?;
+        let (branch, head) = self.branch_head(place, plan)?;
         let mut repository = lock(&place.repository).clone();
         if self.is_on_branch(&repository, head, commit)? {
             return Ok(PushResult::Pushed { commit: commit.to_string() });
@@ -73,7 +73,7 @@ impl Inner {
             Made::Nothing => return Ok(PushResult::Pushed { commit: head.to_string() }),
             Made::Conflict(message) => return Err(self.failure("CommitFailed", &message, false)),
         }
-        let pushed = push(&mut repository, place.remote.as_ref(), &plan.source.branch, Some(base), commit);
+        let pushed = push(&mut repository, place.remote.as_ref(), branch, Some(base), commit);
         match pushed.map_err(|error| self.push_failure(&error))? {
             PushOutcome::Done { .. } => Ok(PushResult::Pushed { commit: commit.to_string() }),
             PushOutcome::Race { .. } if bugs::on(Bug::LostRaceIsSuccess) => {
@@ -84,6 +84,15 @@ impl Inner {
             }
             PushOutcome::RefusedByServer { message } => Ok(PushResult::Refused { message: bounded(&message) }),
         }
+    }
+
+    /// The branch that a plan writes to, and where it is.
+    fn branch_head<'p>(&self, place: &Place, plan: &'p CommitPlan) -> Result<(&'p str, GitId), SourceFailure> {
+        let Some(branch) = plan.source.reference.branch() else {
+            let message = format!("nothing can be committed to {}: it is no branch", plan.source.reference);
+            return Err(self.failure("CommitFailed", &message, true));
+        };
+        Ok((branch, self.resolve(place, &plan.source.reference)?.commit))
     }
 
     /// Makes the planned commit on top of `base`, in a copy of the repository.
@@ -99,7 +108,7 @@ impl Inner {
             Edits::Restore { bad, healthy, paths } => {
                 let (bad, healthy) = (self.parse_commit(bad)?, self.parse_commit(healthy)?);
                 for commit in [bad, healthy] {
-                    let fetched = repository.fetch(place.remote.as_ref(), &commit.to_string(), None);
+                    let fetched = repository.fetch(place.remote.as_ref(), &commit.to_string(), place.depth);
                     fetched.map_err(|error| self.fetch_failure(&error))?;
                 }
                 self.restore(repository, base, bad, healthy, paths, &git_plan)

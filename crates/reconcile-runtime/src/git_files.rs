@@ -1,27 +1,40 @@
 //! The files of a commit as renderers read them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use git_source::{EntryKind, ReadError, Tree};
 use manifest_render::{Entry, Files, FilesError};
+use object_model::Masks;
 
 use crate::chart_fetch::PackedChart;
+use crate::shared::lock;
+use crate::sops::{self, SopsKeys};
 
-/// A tree of a commit.
-pub(crate) struct TreeFiles(pub(crate) Tree);
+/// A tree of a commit. What SOPS encrypted is read in the clear, with the keys of the config.
+pub(crate) struct TreeFiles {
+    tree: Tree,
+    keys: Option<Arc<SopsKeys>>,
+    /// Texts that were decrypted.
+    texts: Mutex<Vec<String>>,
+}
 
 impl Files for TreeFiles {
     fn read(&self, path: &str) -> Result<Bytes, FilesError> {
-        match self.0.read(path) {
-            Ok(bytes) => Ok(Bytes::from_owner(bytes)),
-            Err(error) => Err(files_error(path, error)),
+        let bytes = self.tree.read(path).map_err(|error| files_error(path, error))?;
+        match sops::decrypt(path, &bytes, self.keys.as_deref()) {
+            None => Ok(Bytes::from_owner(bytes)),
+            Some(Ok(decrypted)) => {
+                lock(&self.texts).extend(decrypted.texts);
+                Ok(Bytes::from(decrypted.content))
+            }
+            Some(Err(error)) => Err(FilesError::Failed { path: path.to_owned(), message: error.to_string() }),
         }
     }
 
     fn list(&self, directory: &str) -> Result<Vec<Entry>, FilesError> {
-        let entries = self.0.list(directory).map_err(|error| files_error(directory, error))?;
+        let entries = self.tree.list(directory).map_err(|error| files_error(directory, error))?;
         let kind = |entry: &git_source::Entry| match entry.kind {
             EntryKind::File | EntryKind::Executable => manifest_render::EntryKind::File,
             EntryKind::Directory => manifest_render::EntryKind::Directory,
@@ -33,9 +46,13 @@ impl Files for TreeFiles {
 }
 
 impl TreeFiles {
+    pub(crate) fn new(tree: Tree, keys: Option<Arc<SopsKeys>>) -> Self {
+        Self { tree, keys, texts: Mutex::default() }
+    }
+
     fn behind_link(&self, directory: &str, name: &str) -> manifest_render::EntryKind {
         let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-        match (self.0.read(&path), self.0.list(&path)) {
+        match (self.tree.read(&path), self.tree.list(&path)) {
             (Ok(_), _) => manifest_render::EntryKind::File,
             (_, Ok(_)) => manifest_render::EntryKind::Directory,
             _ => manifest_render::EntryKind::Other,
@@ -52,6 +69,11 @@ pub(crate) struct WithCharts {
 impl WithCharts {
     pub(crate) fn new(tree: TreeFiles, charts: BTreeMap<String, Arc<PackedChart>>) -> Self {
         Self { tree, charts }
+    }
+
+    /// What is not to be shown of what was read.
+    pub(crate) fn masks(&self) -> Masks {
+        Masks::new(lock(&self.tree.texts).iter().map(String::as_str))
     }
 
     /// Whether a path is not of the tree but of a fetched chart.

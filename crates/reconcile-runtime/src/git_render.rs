@@ -7,6 +7,7 @@ use api::RenderSettings;
 use git_source::{GitId, LastTouch, LogEntry, Repository, Tree};
 use manifest_render::helm::{LookupAnswer, LookupQuery, Lookups, WantedChart};
 use manifest_render::{Budget, ChartInput, RenderError, Source};
+use object_model::Masks;
 use reconcile_core::{CommitFacts, Identity, Rendered, RenderedObject, SourceFailure};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,7 @@ use crate::chart_inputs::{ClusterFacts, ObjectValues, digest_of, masks};
 use crate::git::{Inner, Place, words};
 use crate::git_files::{TreeFiles, WithCharts};
 use crate::shared::lock;
+use crate::sops::SopsKeys;
 
 /// Changes whenever the same files may render to something else.
 const ENGINE: &str = "sluice-render-2";
@@ -43,6 +45,8 @@ pub(crate) struct Known {
     pub(crate) facts: Option<Arc<ClusterFacts>>,
     pub(crate) lookups: BTreeMap<LookupQuery, LookupAnswer>,
     pub(crate) charts: BTreeMap<WantedChart, Arc<PackedChart>>,
+    /// The keys of encrypted files, where the config has some.
+    pub(crate) keys: Option<Arc<SopsKeys>>,
     /// Charts that could not be fetched; one that is switched off is not missed.
     pub(crate) unavailable: BTreeMap<WantedChart, SourceFailure>,
 }
@@ -50,8 +54,8 @@ pub(crate) struct Known {
 /// How far a render came with what was known.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// It is complete.
-    Done(Box<Rendered>),
+    /// It is complete; with what was decrypted for it.
+    Done(Box<Rendered>, Arc<Masks>),
     /// It needs to know more.
     Wants(Wants),
 }
@@ -80,6 +84,10 @@ impl Wanted<'_> {
             digest.update([1]);
             digest.update(facts.digest());
         }
+        if let Some(keys) = &self.known.keys {
+            digest.update([3]);
+            digest.update(keys.digest());
+        }
         for chart in self.known.charts.values() {
             digest.update([2]);
             digest.update(&chart.digest);
@@ -89,7 +97,7 @@ impl Wanted<'_> {
 
     /// Whether later answers of the cluster may mend what fails now.
     fn may_pass(&self) -> bool {
-        !self.settings.values_from.is_empty() || self.known.facts.is_some()
+        !self.settings.values_from.is_empty() || self.known.facts.is_some() || self.known.keys.is_some()
     }
 }
 
@@ -114,6 +122,8 @@ struct Kept {
     read: Vec<String>,
     /// What was looked up, with digests of the answers.
     lookups: BTreeMap<LookupQuery, String>,
+    /// What was decrypted.
+    masks: Arc<Masks>,
 }
 
 /// What is remembered of the same files and settings.
@@ -136,7 +146,7 @@ impl Inner {
         if let Some(wants) = self.wants_before(&tree, commit, wanted)? {
             return Ok(Step::Wants(wants));
         }
-        let id = (place.url.clone(), path.to_owned(), wanted.digest());
+        let id = (place.key.clone(), path.to_owned(), wanted.digest());
         let kept = match self.remembered(&id, &tree, wanted.known) {
             Memory::Same(kept) => *kept,
             Memory::DependsOn(lookups) => return Ok(Step::Wants(Wants { lookups, ..Wants::default() })),
@@ -152,9 +162,9 @@ impl Inner {
             }
         };
         let touched = self.touched(&id, &repository, head, path, &kept)?;
-        let Kept { key, objects, read, .. } = kept;
+        let Kept { key, objects, read, masks, .. } = kept;
         let rendered = Rendered { key, head: commit.to_owned(), touched, objects, read, surroundings: None };
-        Ok(Step::Done(Box::new(rendered)))
+        Ok(Step::Done(Box::new(rendered), masks))
     }
 
     /// What a chart needs before it is rendered: itself, the charts it depends on, what the cluster serves.
@@ -169,9 +179,9 @@ impl Inner {
             return Ok(Some(wants));
         }
         let source = self.source(wanted, 0, None)?;
-        let files = WithCharts::new(TreeFiles(tree.clone()), self.placed(wanted));
+        let files = WithCharts::new(TreeFiles::new(tree.clone(), known.keys.clone()), self.placed(wanted));
         let budget = Budget::default();
-        let failed = |error: RenderError| self.render_failure(&error, commit, wanted);
+        let failed = |error: RenderError| self.render_failure(&error, commit, wanted, &files.masks());
         if !manifest_render::is_chart(&source, &files, &budget).map_err(failed)? {
             return Ok(None);
         }
@@ -223,14 +233,14 @@ impl Inner {
         let known = wanted.known;
         let lookups = known.facts.is_some().then(|| Arc::new(Lookups::new(known.lookups.clone())));
         let source = self.source(wanted, now, lookups.clone())?;
-        let files = WithCharts::new(TreeFiles(tree.clone()), self.placed(wanted));
+        let files = WithCharts::new(TreeFiles::new(tree.clone(), known.keys.clone()), self.placed(wanted));
         let rendered = manifest_render::render(&source, &files, &Budget::default());
         // What was written without all answers means nothing, and neither does its failure.
         let unknown = lookups.as_ref().map(|lookups| lookups.unknown()).unwrap_or_default();
         if !unknown.is_empty() {
             return Ok(Err(unknown));
         }
-        let rendered = rendered.map_err(|error| self.render_failure(&error, commit, wanted))?;
+        let rendered = rendered.map_err(|error| self.render_failure(&error, commit, wanted, &files.masks()))?;
         let mut read: Vec<String> = rendered.read.iter().chain(&rendered.listed).cloned().collect();
         read.sort();
         read.dedup();
@@ -250,7 +260,8 @@ impl Inner {
         let asked = lookups.map(|lookups| lookups.asked()).unwrap_or_default();
         let lookups: BTreeMap<LookupQuery, String> = asked.into_iter().map(answer).collect();
         let key = key_of(wanted.path, &wanted.digest(), &inputs, &lookups);
-        Ok(Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read, lookups }))
+        let masks = Arc::new(files.masks());
+        Ok(Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read, lookups, masks }))
     }
 
     fn source(&self, wanted: Wanted<'_>, now: i64, lookups: Option<Arc<Lookups>>) -> Result<Source, SourceFailure> {
@@ -306,13 +317,19 @@ impl Inner {
     }
 
     /// Tells why something does not render, without what Secrets gave to it.
-    fn render_failure(&self, error: &RenderError, commit: &str, wanted: Wanted<'_>) -> SourceFailure {
+    fn render_failure(
+        &self,
+        error: &RenderError,
+        commit: &str,
+        wanted: Wanted<'_>,
+        decrypted: &Masks,
+    ) -> SourceFailure {
         let is_incomplete = error.to_string().contains("but missing in charts/ directory");
         if let Some(failure) = wanted.known.unavailable.values().next().filter(|_| is_incomplete) {
             return failure.clone();
         }
         let failure = self.plain_failure(error, commit);
-        let masks = masks(&wanted.known.values, &wanted.known.lookups);
+        let masks = masks(&wanted.known.values, &wanted.known.lookups).and(decrypted.clone());
         let lasting = failure.lasting && !wanted.may_pass();
         SourceFailure { message: masks.mask(&failure.message), lasting, ..failure }
     }

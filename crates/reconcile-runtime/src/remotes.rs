@@ -3,19 +3,39 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use git_source::{Credential, HttpOptions, LocalAccess, MemoryRemote, PlainHttp, Remote, connect};
+use git_source::{
+    Credential, GitHubApp, HttpOptions, HttpProxy, LocalAccess, MemoryRemote, PlainHttp, Remote, connect,
+};
 use object_model::Secret;
 
 use crate::EgressPolicy;
 use crate::shared::lock;
 
-/// A credential for a repository, read from a Secret right before it is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The way to a repository as Secrets say it, read right before it is used.
+#[derive(Debug, Clone, Default)]
 pub struct GitCredential {
-    /// User name; forges that take a token accept any.
-    pub username: String,
-    /// Password or token.
-    pub password: Secret<String>,
+    /// How we are known there.
+    pub login: Option<GitLogin>,
+    /// Certificates (PEM) that are trusted there instead of the public ones.
+    pub certificate_authority: Option<Vec<u8>>,
+    /// The proxy on the way.
+    pub proxy: Option<HttpProxy>,
+}
+
+/// How a repository knows us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitLogin {
+    /// By a user and a password or token.
+    Basic {
+        /// User name; forges that take a token accept any.
+        username: String,
+        /// Password or token.
+        password: Secret<String>,
+    },
+    /// By a token that is sent as a bearer.
+    Bearer(Secret<String>),
+    /// As an installation of a GitHub App, for which a token is asked for.
+    GitHubApp(GitHubApp),
 }
 
 /// Why a URL gives no remote.
@@ -33,6 +53,12 @@ pub trait RemoteFactory: Send + Sync + 'static {
     /// # Errors
     /// When the URL is not allowed.
     fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError>;
+
+    /// How the API of GitHub is asked for tokens of an app; not at all without.
+    fn app_access(&self, credential: &GitCredential) -> Option<HttpOptions> {
+        let _ = credential;
+        None
+    }
 
     /// How chart repositories and registries are spoken to; not at all without.
     fn chart_access(&self) -> Option<HttpOptions> {
@@ -140,6 +166,14 @@ impl StandardRemotes {
 }
 
 impl StandardRemotes {
+    fn options_with(&self, credential: &GitCredential) -> HttpOptions {
+        HttpOptions {
+            root_certificates: credential.certificate_authority.clone(),
+            proxy: credential.proxy.clone(),
+            ..self.options()
+        }
+    }
+
     fn options(&self) -> HttpOptions {
         let egress = EgressPolicy { allow_loopback: self.policy.allow_loopback };
         HttpOptions {
@@ -156,14 +190,23 @@ impl RemoteFactory for StandardRemotes {
         Some(self.options())
     }
 
+    fn app_access(&self, credential: &GitCredential) -> Option<HttpOptions> {
+        Some(self.options_with(credential))
+    }
+
     fn remote(&self, url: &str, credential: Option<&GitCredential>) -> Result<Arc<dyn Remote>, RemoteFactoryError> {
-        let options = self.options();
+        let options = credential.map_or_else(|| self.options(), |credential| self.options_with(credential));
         let local = if self.policy.allow_local { LocalAccess::Allowed } else { LocalAccess::Refused };
-        let credential = credential.map(|credential| Credential::Basic {
-            user: credential.username.clone(),
-            password: credential.password.clone(),
-        });
-        connect(url, credential.as_ref(), &options, local)
-            .map_err(|error| RemoteFactoryError { message: error.to_string() })
+        let login = match credential.and_then(|credential| credential.login.as_ref()) {
+            Some(GitLogin::Basic { username, password }) => {
+                Some(Credential::Basic { user: username.clone(), password: password.clone() })
+            }
+            Some(GitLogin::Bearer(token)) => Some(Credential::Bearer(token.clone())),
+            Some(GitLogin::GitHubApp(_)) => {
+                return Err(RemoteFactoryError { message: "a GitHub App has no token yet".to_owned() });
+            }
+            None => None,
+        };
+        connect(url, login.as_ref(), &options, local).map_err(|error| RemoteFactoryError { message: error.to_string() })
     }
 }

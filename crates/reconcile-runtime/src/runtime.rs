@@ -155,6 +155,7 @@ impl RuntimeBuilder {
             readers: Mutex::default(),
             refusals: Mutex::default(),
             refreshes: Mutex::default(),
+            deliveries: Mutex::default(),
             primed: Mutex::default(),
             awaiting_kind: Mutex::default(),
             awaiting_version: Mutex::default(),

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 
 use crate::Handle;
 use crate::server_record::answer_record;
+use crate::shared::lock;
+use crate::webhook::kind_of;
 
 /// Largest webhook body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -144,15 +146,18 @@ async fn answer(handle: &Handle, options: &ServerOptions, request: Request<Incom
         return reply;
     }
     match (request.method(), path.as_str()) {
-        (&Method::POST, "/webhook/github" | "/webhook/generic") => webhook(handle, options, request, &path).await,
+        (&Method::POST, path) if kind_of(path).is_some() => webhook(handle, options, request, path).await,
         (&Method::GET, path) if path.starts_with("/v1/record/") => {
             answer_record(handle, &options.record_access, &request).await
         }
-        (_, "/healthz" | "/livez" | "/readyz" | "/metrics" | "/webhook/github" | "/webhook/generic") => {
-            Reply::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
-        }
+        (_, "/healthz" | "/livez" | "/readyz" | "/metrics") => not_allowed(),
+        (_, path) if kind_of(path).is_some() => not_allowed(),
         _ => Reply::text(StatusCode::NOT_FOUND, "there is nothing here"),
     }
+}
+
+fn not_allowed() -> Reply {
+    Reply::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
 }
 
 /// What an operator says of itself to anybody.
@@ -176,6 +181,10 @@ async fn webhook(handle: &Handle, options: &ServerOptions, request: Request<Inco
     let Some(secret) = &options.webhook_secret else {
         return Reply::text(StatusCode::NOT_FOUND, "webhooks are off: the operator has no webhook secret");
     };
+    if !lock(&handle.shared.deliveries).admit(handle.shared.clock.now()) {
+        handle.shared.metrics.count("sluice_webhooks_total", &[("result", "postponed")]);
+        return Reply::text(StatusCode::TOO_MANY_REQUESTS, "there are too many webhooks at once; come again");
+    }
     let headers = request.headers().clone();
     let read = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
     let body = match tokio::time::timeout(READ_TIMEOUT, read).await {

@@ -68,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Mutex<Readers>,
     pub(crate) refusals: Mutex<BTreeMap<TaskKey, BTreeMap<ObjectRef, Refusal>>>,
     pub(crate) refreshes: Mutex<BTreeMap<String, Timestamp>>,
+    pub(crate) deliveries: Mutex<crate::webhook::Deliveries>,
     pub(crate) primed: Mutex<BTreeSet<usize>>,
     /// Tasks that wait for a kind to be listed.
     pub(crate) awaiting_kind: Mutex<BTreeMap<Kind, BTreeSet<TaskKey>>>,
@@ -151,6 +152,10 @@ impl Shared {
     /// many configs, and only those have to look.
     fn follow(&self, slot: &Slot, commit: &str) -> BTreeSet<TaskKey> {
         let Some(branch) = lock(&self.exchange).branch_of(slot) else { return BTreeSet::new() };
+        if branch.reference.branch().is_none() {
+            // Tags and commits move rarely, and statuses say which one it is.
+            return BTreeSet::new();
+        }
         let renders = lock(&self.exchange).followers(&branch, commit);
         let mut following = BTreeSet::new();
         for render in renders {

@@ -1,7 +1,11 @@
 //! Tests of the crate as its users see it.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod backend;
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod reading;
 mod served;
 #[cfg(test)]
 mod shown;
+#[cfg(test)]
+mod signatures;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

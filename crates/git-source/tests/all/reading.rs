@@ -38,7 +38,7 @@ fn with_links(links: &[(&str, &str)]) -> Tree {
 }
 
 #[test]
-fn links_inside_the_tree_are_followed_and_links_out_of_it_are_refused() {
+fn case_01_links_inside_the_tree_are_followed_and_links_out_of_it_are_refused() {
     let tree = with_links(&[
         ("l1", "d/f"),
         ("l2", "d"),
@@ -74,7 +74,7 @@ fn links_inside_the_tree_are_followed_and_links_out_of_it_are_refused() {
 }
 
 #[test]
-fn a_subtree_refuses_links_to_its_neighbours() {
+fn case_01_a_subtree_refuses_links_to_its_neighbours() {
     let mut repository = Repository::in_memory();
     let secret = insert(&mut repository, ObjectKind::Blob, b"secret");
     let target = insert(&mut repository, ObjectKind::Blob, b"../other/values.yaml");
@@ -88,7 +88,7 @@ fn a_subtree_refuses_links_to_its_neighbours() {
 }
 
 #[test]
-fn unsafe_paths_are_refused_before_anything_is_read() {
+fn case_03_unsafe_paths_are_refused_before_anything_is_read() {
     let tree = with_links(&[]);
     for path in ["../d/f", "/d/f", "d/../d/f", ".git/config", "d\\f", "d/\0"] {
         assert!(matches!(tree.read(path), Err(ReadError::Path(_))), "{path:?}");
@@ -96,7 +96,7 @@ fn unsafe_paths_are_refused_before_anything_is_read() {
 }
 
 #[test]
-fn names_that_attack_are_refused_when_their_directory_is_read() {
+fn case_03_names_that_attack_are_refused_when_their_directory_is_read() {
     for (name, shown, why) in [
         (b"..".as_slice(), "..", "it has a `..`"),
         (b".git", ".git", "it names Git's own files"),
@@ -119,7 +119,7 @@ fn names_that_attack_are_refused_when_their_directory_is_read() {
 }
 
 #[test]
-fn limits_on_size_count_and_depth_hold() {
+fn case_07_limits_on_size_count_and_depth_hold() {
     let mut repository = Repository::in_memory();
     let head = commit(&mut repository, None, 1, &["a/b/c/d=12345", "x=1", "y=1", "z=1"]);
     let tree = repository.tree_at(head).unwrap();
@@ -138,7 +138,7 @@ fn limits_on_size_count_and_depth_hold() {
 }
 
 #[test]
-fn trees_that_hold_one_tree_many_times_over_stop_at_a_limit() {
+fn case_07_trees_that_hold_one_tree_many_times_over_stop_at_a_limit() {
     let mut repository = Repository::in_memory();
     for leaf in [raw_tree(&mut repository, &[]), insert(&mut repository, ObjectKind::Blob, b"x")] {
         let mut mode = if repository.tree(leaf).list(".").is_ok() { "40000" } else { "100644" };
@@ -159,7 +159,7 @@ fn trees_that_hold_one_tree_many_times_over_stop_at_a_limit() {
 }
 
 #[test]
-fn a_very_deep_tree_is_cut_at_the_depth_limit() {
+fn case_07_a_very_deep_tree_is_cut_at_the_depth_limit() {
     let mut repository = Repository::in_memory();
     let mut tree = insert(&mut repository, ObjectKind::Blob, b"x");
     let mut mode = "100644";
@@ -172,7 +172,7 @@ fn a_very_deep_tree_is_cut_at_the_depth_limit() {
 }
 
 #[test]
-fn submodules_are_refused_wherever_they_stand() {
+fn case_05_submodules_are_refused_wherever_they_stand() {
     let mut repository = Repository::in_memory();
     let root = raw_tree(&mut repository, &[("160000", b"sub", GitId::from_bytes([7; 20]))]);
     let tree = repository.tree(root);
@@ -187,7 +187,7 @@ fn submodules_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn edits_keep_modes_and_refuse_what_is_not_a_file() {
+fn case_37_edits_keep_modes_and_refuse_what_is_not_a_file() {
     let mut repository = Repository::in_memory();
     let blob = insert(&mut repository, ObjectKind::Blob, b"x");
     let inner = raw_tree(&mut repository, &[("100644", b"f", blob)]);

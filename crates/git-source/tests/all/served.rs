@@ -145,7 +145,7 @@ fn a_rule_of_the_server_reaches_the_one_who_pushes() {
 }
 
 #[test]
-fn credentials_are_asked_for_and_never_shown() {
+fn case_06_credentials_are_asked_for_and_never_shown() {
     let memory = MemoryRemote::new("memory");
     seed(&memory, &["a=1"]);
     let password = Secret::new("hunter2".to_owned());

@@ -250,7 +250,7 @@ fn push(snapshot: &Snapshot, target: &Target, mut write: Write, plan: &mut Plan)
         Some(Answer::Push(PushResult::Pushed { commit })) => {
             write.pushed = Some(commit.clone());
             plan.stage(vec![fetch_now(target)]);
-            let text = format!("pushed commit {commit} to {}", target.git.branch);
+            let text = format!("pushed commit {commit} to {}", target.git.branch_name());
             standing("Committed", "Committed", text, write)
         }
         Some(Answer::Push(PushResult::Raced { head })) => {
@@ -258,7 +258,7 @@ fn push(snapshot: &Snapshot, target: &Target, mut write: Write, plan: &mut Plan)
                 return standing(
                     "Failed",
                     "Raced",
-                    format!("{ATTEMPTS_MAX} pushes lost the race for {}", target.git.branch),
+                    format!("{ATTEMPTS_MAX} pushes lost the race for {}", target.git.branch_name()),
                     write,
                 );
             }
@@ -275,7 +275,7 @@ fn push(snapshot: &Snapshot, target: &Target, mut write: Write, plan: &mut Plan)
         Some(Answer::Push(PushResult::Refused { message })) => standing(
             "Failed",
             "WriteDenied",
-            format!("the Git server refused the push to {}: {message}", target.git.branch),
+            format!("the Git server refused the push to {}: {message}", target.git.branch_name()),
             write,
         ),
         Some(Answer::Failed(failure)) if failure.lasting => {
@@ -339,7 +339,7 @@ fn committed(target: &Target, mut write: Write) -> Standing {
         );
     }
     if target.configs.is_empty() {
-        let text = format!("commit {pushed} is on {}; no config delivers {}", target.git.branch, target.path);
+        let text = format!("commit {pushed} is on {}; no config delivers {}", target.git.branch_name(), target.path);
         return standing("Succeeded", "Committed", text, write);
     }
     let Some((name, config)) = target.configs.iter().find(|(_, config)| !healthy(config)) else {

@@ -127,7 +127,7 @@ impl Snapshot {
         let (spec, _) = GitOpsConfig::parse(&config);
         let secret = |name: Option<String>| name.map(|name| (key.namespace.clone(), name));
         self.target = Some(Target {
-            git: FetchSource { url: spec.url, branch: spec.branch, credential: secret(spec.read_secret) },
+            git: FetchSource::of(&spec, &key.namespace),
             write_credential: secret(spec.write_secret),
             path: spec.path,
             configs: BTreeMap::from([(Key::of(&config).to_string(), config)]),
@@ -166,11 +166,11 @@ impl Snapshot {
             }
             let configs = configs_in(view, domain, &to.namespace);
             let credential = configs.values().next().and_then(|config| {
-                let secret = GitOpsConfig::parse(config).0.read_secret?;
+                let secret = GitOpsConfig::parse(config).0.source.read_secret?;
                 Some((config.namespace()?.to_owned(), secret))
             });
             self.target = Some(Target {
-                git: FetchSource { url: to.url, branch: to.branch, credential },
+                git: FetchSource { credential, ..FetchSource::branch(to.url, to.branch) },
                 write_credential: to.write_secret,
                 path: to.path,
                 configs,

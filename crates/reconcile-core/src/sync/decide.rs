@@ -71,7 +71,8 @@ fn fetch(snapshot: &Snapshot, plan: &mut Plan) {
         Source::Unknown => Some(snapshot.now),
         Source::FetchFailed(failure) => after(failure.at, snapshot.spec.interval.min(RETRY_MAX)),
         Source::Fetched(head) | Source::RenderFailed(head, _) | Source::Rendered(head, _) => {
-            after(head.at, snapshot.spec.interval)
+            let interval = snapshot.spec.interval;
+            after(head.at, if head.failure.is_some() { interval.min(RETRY_MAX) } else { interval })
         }
     };
     let is_due = snapshot.refresh_wanted || due.is_none_or(|due| due <= snapshot.now);
@@ -83,13 +84,20 @@ fn fetch(snapshot: &Snapshot, plan: &mut Plan) {
     }
 }
 
+/// The reason where nobody signed what has to be signed.
+pub const SIGNATURE_MISSING: &str = "SignatureMissing";
+/// The reason where a signature is not by who may sign.
+pub const SIGNATURE_INVALID: &str = "SignatureInvalid";
+
 /// A failed fetch is tried again at least this often.
 pub(super) const RETRY_MAX: object_model::Duration = object_model::Duration::from_secs(30);
 
 fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
     match &snapshot.source {
-        Source::Unknown => plan.wait(snapshot.git.url.clone(), "the branch has not been fetched yet"),
-        Source::FetchFailed(failure) => fail(report, "Fetched", failure),
+        Source::Unknown => {
+            plan.wait(snapshot.git.url.clone(), format!("{} has not been fetched yet", snapshot.git.reference))
+        }
+        Source::FetchFailed(failure) => fail(report, condition_of(failure), failure),
         Source::Fetched(head) => {
             report.fetched = true;
             plan.wait(
@@ -106,12 +114,25 @@ fn follow(snapshot: &Snapshot, plan: &mut Plan, report: &mut status::Report) {
             }
             rerender::consider(snapshot, plan);
         }
-        Source::Rendered(..) => {
+        Source::Rendered(head, _) => {
             report.fetched = true;
             report.rendered = true;
             rerender::consider(snapshot, plan);
             apply(snapshot, plan, report);
+            // The last good commit goes on being kept true while what came after it can't be used.
+            if let Some(failure) = &head.failure {
+                fail(report, condition_of(failure), failure);
+            }
         }
+    }
+}
+
+/// Which condition a failure to fetch is about.
+fn condition_of(failure: &SourceFailure) -> &'static str {
+    if failure.reason == SIGNATURE_MISSING || failure.reason == SIGNATURE_INVALID {
+        "SourceVerified"
+    } else {
+        "Fetched"
     }
 }
 

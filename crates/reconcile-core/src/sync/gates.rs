@@ -101,8 +101,7 @@ fn not_ready(view: &dyn View, other: &Object) -> Option<String> {
     }
     // Ready may still be about the commit before: one push can concern both.
     let (spec, _) = GitOpsConfig::parse(other);
-    let credential = spec.read_secret.clone().map(|name| (other.namespace().unwrap_or_default().to_owned(), name));
-    let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
+    let git = FetchSource::of(&spec, other.namespace().unwrap_or_default());
     let uid = other.uid()?;
     match read_source(view, &head_slot(&git), &uid, &spec) {
         Source::Fetched(_) => Some("has not rendered the newest commit yet".to_owned()),

@@ -27,6 +27,7 @@ mod windows;
 
 use object_model::Object;
 
+pub use decide::{SIGNATURE_INVALID, SIGNATURE_MISSING};
 pub use hooks::HookTemplate;
 pub use operation::{HookRecord, HookResult, Operation, Phase};
 pub use snapshot::{Snapshot, Source, head_slot, moved_render};

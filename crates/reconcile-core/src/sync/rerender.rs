@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn only_a_head_that_was_fetched_later_is_news() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let head = Head { commit: "c1".to_owned(), at: at(10) };
+        let head = Head::new("c1", "refs/heads/main", at(10));
         assert!(is_refreshed(&head, at(9)) && !is_refreshed(&head, at(10)) && !is_refreshed(&head, at(11)));
     }
 }

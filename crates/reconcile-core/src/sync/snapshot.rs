@@ -19,9 +19,14 @@ use crate::{
     kinds,
 };
 
-/// Where the head of a branch is kept: shared by all configs of the repository, so that one fetch serves them all.
+/// Where the head of a source is kept: shared by all configs that read the same with the same credential, so that one
+/// fetch serves them all. Who brings another credential, or none, gets an answer of their own.
 pub fn head_slot(source: &FetchSource) -> Slot {
-    Slot::new(format!("git:{}#{}", source.url, source.branch), "head")
+    let FetchSource { url, reference, credential, proxy, verify, depth } = source;
+    Slot::new(
+        format!("git:{url}#{reference}"),
+        format!("head/{}", digest(&format!("{reference:?} {credential:?} {proxy:?} {verify:?} {depth:?}"))),
+    )
 }
 
 /// How far the source has been read.
@@ -121,8 +126,7 @@ impl Snapshot {
         let (ignore, wrong) = ignore::rules(&spec);
         problems.extend(wrong);
         let identity = identity(&config, key, &uid);
-        let credential = spec.read_secret.clone().map(|name| (key.namespace.clone(), name));
-        let git = FetchSource { url: spec.url.clone(), branch: spec.branch.clone(), credential };
+        let git = FetchSource::of(&spec, &key.namespace);
         let slot = head_slot(&git);
         let source = read_source(view, &slot, &uid, &spec);
         let chunks = view.owned(&kinds::inventory(), &uid);
@@ -256,6 +260,14 @@ impl Snapshot {
     /// The kind of an object, when the cluster serves it.
     pub fn kind_of(&self, id: &ObjectId) -> Option<&Kind> {
         self.served.get(&(id.group.clone(), id.kind.clone()))
+    }
+
+    /// The commit that is followed, when it is known.
+    pub fn head(&self) -> Option<&Head> {
+        match &self.source {
+            Source::Fetched(head) | Source::RenderFailed(head, _) | Source::Rendered(head, _) => Some(head),
+            Source::Unknown | Source::FetchFailed(_) => None,
+        }
     }
 
     /// The render, when the head is rendered.

@@ -87,7 +87,12 @@ impl Report {
             failures.push((*reason, message.clone()));
         }
         if let Some((condition, _, message)) = &self.broken {
-            failures.push((if *condition == "Fetched" { "FetchFailed" } else { "RenderFailed" }, message.clone()));
+            let reason = match *condition {
+                "Fetched" => "FetchFailed",
+                "SourceVerified" => "VerificationFailed",
+                _ => "RenderFailed",
+            };
+            failures.push((reason, message.clone()));
         }
         failures.extend(self.errors.iter().map(|(_, reason, message)| (*reason, message.clone())));
         failures.extend(self.sync_failed.iter().map(|why| ("SyncFailed", why.clone())));
@@ -170,10 +175,13 @@ fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>
         status.insert("lastHandledSync".to_owned(), request.clone().into());
     }
     if report.is_synced() || (report.has_passed && (report.in_sync > 0 || !report.errors.is_empty())) {
+        let head = snapshot.head();
         let source = compact(vec![
             ("commit", touched.commit.clone().into()),
             ("author", format!("{} <{}>", touched.author.name, touched.author.email).into()),
             ("time", format_time(touched.time).into()),
+            ("reference", head.map(|head| head.reference.clone()).into()),
+            ("signedBy", head.and_then(|head| head.signer.clone()).into()),
             ("subject", touched.subject.clone().into()),
             ("build", touched.trailer("Sluice-Build").into()),
             ("source", touched.trailer("Sluice-Source").into()),
@@ -323,8 +331,11 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
         list.push(Condition::new("Stalled", False, "Proceeding", ""));
     }
     if let Some((condition, reason, message)) = &report.broken {
-        if *condition == "Rendered" {
+        if *condition != "Fetched" {
             list.push(Condition::new("Fetched", True, "Fetched", ""));
+        }
+        if *condition == "Rendered" {
+            list.extend(verified(snapshot));
         }
         list.push(Condition::new(condition, False, reason, message.clone()));
         list.push(Condition::new("Ready", False, reason, message.clone()));
@@ -335,6 +346,7 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
         return list;
     }
     list.push(Condition::new("Fetched", True, "Fetched", ""));
+    list.extend(verified(snapshot));
     list.push(Condition::new("Rendered", True, "Rendered", ""));
     let commit = snapshot.rendered().map(|rendered| rendered.touched.commit.clone()).unwrap_or_default();
     if let Some((_, reason, message)) = report.errors.first() {
@@ -378,6 +390,12 @@ fn conditions_of(snapshot: &Snapshot, report: &Report) -> Vec<Condition> {
     list.push(Condition::new("Applied", True, "Applied", format!("applied commit {commit}")));
     health_conditions(report, &commit, &mut list);
     list
+}
+
+/// Says who signed what is delivered, where a signature is asked for.
+fn verified(snapshot: &Snapshot) -> Option<Condition> {
+    let signer = snapshot.head()?.signer.as_ref()?;
+    Some(Condition::new("SourceVerified", ConditionStatus::True, "Verified", format!("signed by {signer}")))
 }
 
 /// Whether the status has a condition of this type already: some are told only once there was something to tell.

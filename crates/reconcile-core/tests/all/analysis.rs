@@ -57,7 +57,7 @@ fn with_secret() -> Play<AnalysisDomain> {
 }
 
 #[test]
-fn a_secret_is_read_before_the_question_and_is_nowhere_after_it() {
+fn case_27_a_secret_is_read_before_the_question_and_is_nowhere_after_it() {
     let mut play = with_secret();
     let (slot, question) = questions(&play).remove(0);
     assert_eq!(question, Question::Secret { namespace: "qa".to_owned(), name: "creds".to_owned() });

@@ -165,7 +165,7 @@ fn services_that_took_over_in_the_middle_of_a_life_begin_as_argo_has_it() {
 }
 
 #[test]
-fn mistakes_are_told_in_argos_words() {
+fn case_31_mistakes_are_told_in_argos_words() {
     for (pair, routing, wanted) in [
         (
             json!({"pingService": "ping", "pongService": ""}),

@@ -201,7 +201,7 @@ fn without_a_provider_the_ratio_of_pods_is_the_split() {
 }
 
 #[test]
-fn an_invalid_spec_is_told_and_touches_nothing() {
+fn case_31_an_invalid_spec_is_told_and_touches_nothing() {
     let mut play = routed();
     play.change(&kinds::rollout(), "web", |rollout| {
         rollout.set_at(&["spec", "strategy", "canary", "steps"], json!([{"setWeight": 101}]))

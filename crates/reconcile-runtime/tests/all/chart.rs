@@ -52,7 +52,7 @@ impl Shop {
 
     pub(crate) async fn render(&self, settings: &RenderSettings) -> Result<Rendered, SourceFailure> {
         let question = Question::Render {
-            source: FetchSource { url: URL.into(), branch: "main".into(), credential: None },
+            source: FetchSource::branch(URL, "main"),
             commit: self.remote.head("main").unwrap().to_string(),
             path: "web".into(),
             render: Box::new(settings.clone()),

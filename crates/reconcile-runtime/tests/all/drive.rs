@@ -154,7 +154,7 @@ async fn a_dropped_runtime_sends_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_sets_one_key_aside_and_the_others_go_on() {
+async fn case_30_a_panic_sets_one_key_aside_and_the_others_go_on() {
     let world = World::new();
     let panics = Arc::new(AtomicUsize::new(0));
     let count = panics.clone();
@@ -223,7 +223,7 @@ fn holder(world: &World) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_replica_takes_over_when_the_first_is_gone() {
+async fn case_44_a_second_replica_takes_over_when_the_first_is_gone() {
     let world = World::new();
     world.create("configmaps", "default", main_object("main"));
     let first = world.start(elected(&world, "first"));
@@ -242,7 +242,7 @@ async fn a_second_replica_takes_over_when_the_first_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_renews_without_a_look_until_somebody_else_wrote() {
+async fn case_44_a_holder_renews_without_a_look_until_somebody_else_wrote() {
     let world = World::new();
     let first = world.start(elected(&world, "first"));
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -272,7 +272,7 @@ async fn a_shutdown_gives_the_lease_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_as_a_service_account_is_impersonated() {
+async fn case_17_a_write_as_a_service_account_is_impersonated() {
     let world = World::new();
     world.create("configmaps", "default", main_object("main"));
     let seen: Arc<Mutex<Vec<http::HeaderMap>>> = Arc::default();

@@ -13,26 +13,27 @@ use reconcile_runtime::{ApiClient, Blocking, GitBackend, GitOptions, GitWorker, 
 
 use crate::cluster::World;
 
-const URL: &str = "https://git.example.com/fleet";
+pub(crate) const URL: &str = "https://git.example.com/fleet";
 
-struct Fleet {
+pub(crate) struct Fleet {
+    pub(crate) world: World,
     clock: reconcile_runtime::Clock,
-    remote: MemoryRemote,
+    pub(crate) remote: MemoryRemote,
     worker: GitWorker,
 }
 
-fn service(name: &str, port: u16) -> String {
+pub(crate) fn service(name: &str, port: u16) -> String {
     format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  ports:\n  - port: {port}\n")
 }
 
-fn plan(subject: &str) -> GitPlan {
+pub(crate) fn plan(subject: &str) -> GitPlan {
     let person = Person::new("Ada", "ada@example.com").unwrap();
     let time = "2030-01-01T00:00:00Z".parse().unwrap();
     GitPlan { author: person.clone(), committer: person, time, message: Message::new(subject).unwrap() }
 }
 
 impl Fleet {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new();
         let remotes = MemoryRemotes::default();
         let remote = MemoryRemote::new("fleet");
@@ -40,12 +41,12 @@ impl Fleet {
         let api = ApiClient::new(world.client(), Duration::from_secs(10));
         let options = GitOptions { blocking: Blocking::Inline, ..GitOptions::default() };
         let worker = GitWorker::new(api, world.clock(), Arc::new(remotes), options);
-        let fleet = Self { clock: world.clock(), remote, worker };
+        let fleet = Self { clock: world.clock(), world, remote, worker };
         fleet.commit("First", &[Edit::put("qa/web.yaml", service("web", 80)), Edit::put("prod/web.yaml", "a: 1\n")]);
         fleet
     }
 
-    fn commit(&self, subject: &str, edits: &[Edit]) -> String {
+    pub(crate) fn commit(&self, subject: &str, edits: &[Edit]) -> String {
         self.remote.commit("main", edits, &plan(subject)).unwrap().to_string()
     }
 
@@ -59,11 +60,11 @@ impl Fleet {
         String::from_utf8(tree.read(path).unwrap().to_vec()).unwrap()
     }
 
-    async fn ask(&self, question: Question) -> Answer {
+    pub(crate) async fn ask(&self, question: Question) -> Answer {
         self.worker.answer(&question).await
     }
 
-    async fn render(&self, commit: &str, path: &str) -> Result<Rendered, SourceFailure> {
+    pub(crate) async fn render(&self, commit: &str, path: &str) -> Result<Rendered, SourceFailure> {
         let question = Question::Render {
             source: source(),
             commit: commit.into(),
@@ -97,7 +98,7 @@ impl Fleet {
 }
 
 fn source() -> FetchSource {
-    FetchSource { url: URL.into(), branch: "main".into(), credential: None }
+    FetchSource::branch(URL, "main")
 }
 
 fn commit_plan(edits: Edits, operation: &str) -> CommitPlan {
@@ -116,7 +117,7 @@ fn commit_plan(edits: Edits, operation: &str) -> CommitPlan {
 async fn a_failure_is_as_old_as_its_question_so_that_news_in_between_count() {
     let fleet = Fleet::new();
     let asked = fleet.clock.now();
-    let gone = FetchSource { branch: "gone".into(), ..source() };
+    let gone = FetchSource::branch(URL, "gone");
     let later = tokio::time::advance(Duration::from_secs(5));
     let (answer, ()) = tokio::join!(fleet.ask(Question::Fetch(gone)), later);
     let Answer::Failed(failure) = answer else { panic!("there is no such branch") };
@@ -137,7 +138,7 @@ async fn the_head_of_a_branch_is_told_and_what_is_wrong_is_named() {
             "https://git.example.com/gone has no repository there",
         ),
     ] {
-        let source = FetchSource { url: url.into(), branch: branch.into(), credential: None };
+        let source = FetchSource::branch(url, branch);
         let Answer::Failed(failure) = fleet.ask(Question::Fetch(source)).await else { panic!("it should fail") };
         assert_eq!((failure.reason.as_str(), failure.message.as_str()), (reason, message));
     }

@@ -1,6 +1,6 @@
 //! The runtime on the embedded cluster, on virtual time.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail the test")]
 
 mod chart;
 mod chart_repository;
@@ -10,4 +10,7 @@ mod example;
 mod git;
 mod nginx;
 mod record;
+mod references;
 mod server;
+mod signed;
+mod tenancy;

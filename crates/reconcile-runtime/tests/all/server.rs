@@ -70,7 +70,7 @@ async fn health_metrics_and_unknown_paths_are_answered() {
 }
 
 #[tokio::test]
-async fn a_webhook_counts_only_with_the_right_signature() {
+async fn case_19_a_webhook_counts_only_with_the_right_signature() {
     let server = Server::start().await;
     let body = json!({"repository": "https://git.example.com/fleet", "branch": "main"}).to_string();
     let webhook = Webhook::new(WebhookKind::Generic, Secret::new("hook".to_owned())).unwrap();
@@ -83,6 +83,37 @@ async fn a_webhook_counts_only_with_the_right_signature() {
     assert_eq!(send(&[(name, &good)], "{}").await, 401);
     assert_eq!(send(&[], &body).await, 401);
     assert_eq!(send(&[(name, &good)], "").await, 401);
+}
+
+#[tokio::test]
+async fn case_20_a_webhook_that_comes_again_or_is_too_large_does_nothing() {
+    let server = Server::start().await;
+    let body = json!({"repository": "https://git.example.com/fleet"}).to_string();
+    let webhook = Webhook::new(WebhookKind::Generic, Secret::new("hook".to_owned())).unwrap();
+    let send = async |body: &str, delivery: &str, encoding: &str| {
+        let good = webhook.sign(body.as_bytes());
+        let headers = [
+            ("X-Sluice-Signature-256", good.as_str()),
+            ("X-Sluice-Delivery", delivery),
+            ("Content-Encoding", encoding),
+        ];
+        server.send("POST", "/webhook/generic", &headers, Some(body)).await
+    };
+    assert_eq!(send(&body, "1", "identity").await.0, 202);
+    assert_eq!(send(&body, "1", "identity").await, (200, "this delivery was here before\n".to_owned()));
+    assert_eq!(send(&body, "2", "identity").await.0, 202);
+    // Nothing is unpacked: what says that it is packed is read as it stands.
+    assert_eq!(send("\u{1f}packed", "3", "gzip").await.0, 400);
+    assert_eq!(send(&" ".repeat((1 << 20) + 1), "4", "identity").await.0, 413);
+    let good = webhook.sign(body.as_bytes());
+    let as_gitlab = [("X-Gitlab-Token", "hook")];
+    assert_eq!(
+        server.send("POST", "/webhook/gitlab", &as_gitlab, Some(&body)).await.0,
+        400,
+        "it is no event of GitLab"
+    );
+    assert_eq!(server.send("POST", "/webhook/nobody", &[("X-Signature", &good)], Some(&body)).await.0, 404);
+    assert_eq!(server.send("GET", "/webhook/gitea", &[], None).await.0, 405);
 }
 
 #[tokio::test]

@@ -70,11 +70,12 @@ pub(crate) async fn of_object(cluster: &Cluster, config: &Object, branch: Option
     if let Some(problem) = problems.first() {
         return Err(Failure::new(format!("GitOpsConfig {}/{name}: {problem}", cluster.namespace)));
     }
-    let source = FetchSource {
-        url: spec.url.clone(),
-        branch: branch.map_or_else(|| spec.branch.clone(), str::to_owned),
-        credential: spec.read_secret.clone().map(|name| (cluster.namespace.clone(), name)),
-    };
+    let mut source = FetchSource::of(&spec, &cluster.namespace);
+    if let Some(branch) = branch {
+        source.reference = api::Reference::Branch(branch.to_owned());
+        // What is only looked at need not be signed yet.
+        source.verify = None;
+    }
     // A person at a terminal may read what is on this machine anyway.
     let policy = RemotePolicy { allow_local: true, allow_loopback: true };
     let api = ApiClient::new(cluster.client.clone(), REQUEST_TIME_MAX);

@@ -41,7 +41,7 @@ fn without_auto_a_commit_waits_for_a_request() {
 }
 
 #[test]
-fn a_dependency_that_is_missing_not_ready_or_a_cycle_is_waited_for() {
+fn case_31_a_dependency_that_is_missing_not_ready_or_a_cycle_is_waited_for() {
     let mut world = World::new(json!({"sync": {"dependsOn": [{"name": "base"}]}}));
     world.commit(&[config_map("a", "blue")]);
     world.settle();

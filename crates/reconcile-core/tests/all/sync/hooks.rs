@@ -247,7 +247,7 @@ fn a_crash_in_a_failing_operation_ends_the_same() {
 }
 
 #[test]
-fn a_word_that_nobody_knows_stops_the_sync_with_its_place() {
+fn case_30_a_word_that_nobody_knows_stops_the_sync_with_its_place() {
     let mut world = world(&[hook("before", "Before", json!({})), config_map("first", "blue")]);
     assert!(!world.settle().contains("apply"));
     assert!(world.says("Stalled").contains("qa/all.yaml:1: annotation `argocd.argoproj.io/hook` of Job.batch"));

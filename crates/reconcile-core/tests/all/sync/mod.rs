@@ -1,5 +1,6 @@
 //! Sync decisions, played on a world in memory.
 
+mod cases;
 mod choices;
 mod deletion;
 mod health;

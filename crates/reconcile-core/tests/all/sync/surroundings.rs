@@ -85,7 +85,7 @@ fn a_newer_object_with_values_is_rendered_at_once_and_an_older_view_of_it_is_not
 }
 
 #[test]
-fn what_a_secret_gave_is_in_no_condition_event_or_row() {
+fn case_27_what_a_secret_gave_is_in_no_condition_event_or_row() {
     let mut world = World::new(json!({}));
     world.surroundings = Some(surroundings(&[], Masks::new(["hunter2"])));
     world.refused.insert("a".to_owned(), "Invalid value: \"hunter2\"".to_owned());

@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// What controllers do after each step.
     pub(crate) controllers: fn(&mut World),
     served: Vec<Kind>,
+    /// Why the head that the remote has can't be used: the commit before it is the last good one.
+    pub(crate) head_failure: Option<reconcile_core::SourceFailure>,
     /// What a render depends on besides the commit.
     pub(crate) surroundings: Option<Surroundings>,
 }
@@ -64,6 +66,7 @@ impl World {
             effects_left: None,
             controllers: |_| {},
             served: vec![kinds::config_map(), kinds::deployment(), kinds::service(), kinds::namespace(), job()],
+            head_failure: None,
             surroundings: None,
         };
         let mut all = json!({"url": "https://git.example.com/fleet", "branch": "main", "path": "qa"});
@@ -139,7 +142,10 @@ impl World {
 
     fn answer(&self, question: &Question) -> Answer {
         match question {
-            Question::Fetch(_) => Answer::Head(Head { commit: self.commit_id(), at: self.now }),
+            Question::Fetch(_) => Answer::Head(Head {
+                failure: self.head_failure.clone(),
+                ..Head::new(self.commit_id(), "refs/heads/main", self.now)
+            }),
             Question::Render { commit, .. } => {
                 let place = |(index, json): (usize, &Value)| RenderedObject {
                     object: Arc::new(Object::parse(json.clone()).unwrap()),
