@@ -6,6 +6,7 @@
 
 mod argo_suite;
 mod bench;
+mod cases;
 mod ci;
 mod codegen;
 mod conformance;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
 
   tidy                              layers, lints, examples, folder names, forbidden words
   licences                          every dependency is permissively licensed and comes from the registry
+  cases                             the cases of the security table and their tests
   test [ARGS]                       all tests that need nothing but Rust and a C compiler
   e2e [--only embedded|real] [--short] [SCENARIO...]
                                     request scripts and whole scenarios on the embedded and on the real cluster
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let result = match command {
         "tidy" => tidy::command(),
         "licences" => licences::command(),
+        "cases" => cases::command(),
         "test" => tests_command::command(rest),
         "control-plane" => control_plane::command(rest),
         "conformance" => conformance::command(rest),

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_with_another_operation_or_none_is_never_owned() {
+    fn case_15_an_object_with_another_operation_or_none_is_never_owned() {
         let first = plan(&Inventory::default(), &[want("a"), want("b")], &LiveView::default(), "op1");
         let (a, b) = (live("a", "u1", Some("op0")), live("b", "u2", None));
         let second = plan(&first, &[], &LiveView::new([&a, &b]), "op2");

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_copied_to_another_object_gives_no_right() {
+    fn case_15_an_annotation_copied_to_another_object_gives_no_right() {
         let uid = Uid::new("c1");
         let mut copied = Object::new("apps/v1", "Deployment", Some("qa"), "other");
         Owner::new("default/shop", &uid, "op1", &web().id()).put_on(&mut copied);

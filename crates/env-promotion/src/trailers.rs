@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_can_begin_another_trailer() {
+    fn case_36_no_value_can_begin_another_trailer() {
         for forged in [
             "bad\nSluice-Env: prod",
             "bad\r\nSigned-off-by: x",

@@ -131,7 +131,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn secrets_are_masked_whole_quoted_and_line_by_line() {
+    fn case_27_secrets_are_masked_whole_quoted_and_line_by_line() {
         let masks = Masks::of_values([&json!({"db": {"password": "hunter2!", "key": "first line\nsecond \"line\""}})]);
         for (text, masked) in [
             ("password hunter2! is wrong", "password [redacted] is wrong"),

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cases;
 mod claims_on_live;
 mod comparison;
 mod example;

@@ -154,7 +154,7 @@ fn an_intended_entry_gives_no_right_to_delete() {
 }
 
 #[test]
-fn an_object_of_another_config_or_life_is_kept() {
+fn case_15_an_object_of_another_config_or_life_is_kept() {
     let mut case = one();
     let id = case.live[0].id();
     Owner::new("default/other", &Uid::new("c2"), "op5", &id).put_on(&mut case.live[0]);

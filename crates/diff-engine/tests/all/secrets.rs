@@ -14,7 +14,7 @@ fn secret(field: &str, values: &str) -> Object {
 }
 
 #[test]
-fn one_value_has_one_mask_however_it_is_written() {
+fn case_28_one_value_has_one_mask_however_it_is_written() {
     let redactor = Redactor::new(KEY);
     let plain = redactor.redact(&secret("stringData", "{password: hunter2}"));
     let encoded = redactor.redact(&secret("data", "{password: aHVudGVyMg==}"));
@@ -31,7 +31,7 @@ fn one_value_has_one_mask_however_it_is_written() {
 }
 
 #[test]
-fn no_spelling_of_a_secret_survives() {
+fn case_28_no_spelling_of_a_secret_survives() {
     let redactor = Redactor::new(KEY);
     let mut live = secret("data", "{password: aHVudGVyMg==, broken: 'not base64 hunter2'}");
     live.set_annotation(
@@ -50,7 +50,7 @@ fn no_spelling_of_a_secret_survives() {
 }
 
 #[test]
-fn a_diff_of_redacted_secrets_shows_that_they_differ() {
+fn case_28_a_diff_of_redacted_secrets_shows_that_they_differ() {
     let redactor = Redactor::new(KEY);
     let desired = redactor.redact(&secret("data", "{password: bmV3, user: YWRtaW4=}"));
     let live = redactor.redact(&secret("data", "{password: b2xk, user: YWRtaW4=}"));

@@ -40,7 +40,7 @@ fn only_the_image_of_the_container_changes() {
 }
 
 #[test]
-fn line_ends_and_a_missing_last_one_are_kept() {
+fn case_37_line_ends_and_a_missing_last_one_are_kept() {
     let text = MANIFEST.replace('\n', "\r\n");
     let edits = plan(&tree(&[("envs/e2e/web.yaml", &text)]), web(Vec::new()), "web=1.2.4").unwrap();
     assert_eq!(edits.files[0].after, text.replacen("web:1.2.3", "web:1.2.4", 1).into_bytes());

@@ -11,7 +11,7 @@ fn values() -> EditPlace {
 }
 
 #[test]
-fn two_places_that_could_be_meant_are_named() {
+fn case_37_two_places_that_could_be_meant_are_named() {
     let files = tree(&[("envs/e2e/a.yaml", POD), ("envs/e2e/b.yaml", POD)]);
     insta::assert_snapshot!(plan(&files, web(Vec::new()), "web=2").unwrap_err().to_string(), @r"`web` could be any of envs/e2e/a.yaml:5 spec.containers[0].image, envs/e2e/b.yaml:5 spec.containers[0].image; name the place in the pipeline or mark it with `# sluice: web`");
 }
@@ -25,7 +25,7 @@ fn a_path_without_the_image_says_what_it_could_not_read() {
 }
 
 #[test]
-fn links_submodules_and_binaries_are_not_edited() {
+fn case_37_links_submodules_and_binaries_are_not_edited() {
     for (content, message) in [
         (
             TreeFile::Symlink("../../prod/values.yaml".to_owned()),
@@ -60,7 +60,7 @@ fn links_submodules_and_binaries_are_not_edited() {
 }
 
 #[test]
-fn a_scalar_that_other_places_share_is_not_edited() {
+fn case_37_a_scalar_that_other_places_share_is_not_edited() {
     for text in ["x: &t ghcr.io/acme/web:1 # sluice: web\ny: *t\n", "x: |\n  ghcr.io/acme/web:1\n"] {
         let place = EditPlace::Values { file: "values.yaml".to_owned(), path: "x".to_owned(), part: Part::Image };
         let error = plan(&tree(&[("envs/e2e/values.yaml", text)]), web(vec![place]), "web=2").unwrap_err();
@@ -73,7 +73,7 @@ fn a_scalar_that_other_places_share_is_not_edited() {
 }
 
 #[test]
-fn nothing_outside_the_environment_is_reached() {
+fn case_37_nothing_outside_the_environment_is_reached() {
     for path in ["../prod", "/envs/e2e", "envs/.git/x", "envs\\e2e"] {
         let error =
             plan_edits(&tree(&[("envs/e2e/a.yaml", POD)]), path, &[web(Vec::new())], &[version("web=2")]).unwrap_err();

@@ -154,7 +154,7 @@ fn what_is_dated_takes_the_time_of_the_execution() {
 }
 
 #[test]
-fn bombs_end_within_the_budget() {
+fn case_10_bombs_end_within_the_budget() {
     let functions = Arc::new(Helm::default().functions());
     for source in [
         "{{ repeat 1000000000 \"abcdefgh\" }}",

@@ -57,7 +57,7 @@ fn a_packed_chart_is_a_chart_and_so_are_packed_charts_in_it() {
 }
 
 #[test]
-fn hostile_archives_are_refused() {
+fn case_13_hostile_archives_are_refused() {
     let bomb = pack(&[("c/Chart.yaml", ABOUT), ("c/big", &vec![0; 6 << 20])]);
     for (archive, expected) in [
         (pack(&[("c/Chart.yaml", ABOUT), ("c/../../x", b"x")]), "unable to load chart archive"),
@@ -74,7 +74,7 @@ fn hostile_archives_are_refused() {
 }
 
 #[test]
-fn an_archive_in_an_archive_in_an_archive_ends() {
+fn case_13_an_archive_in_an_archive_in_an_archive_ends() {
     let mut archive = pack(&[("c/Chart.yaml", ABOUT)]);
     for _ in 0..40 {
         archive = pack(&[("c/Chart.yaml", ABOUT), ("c/charts/c.tgz", &archive)]);

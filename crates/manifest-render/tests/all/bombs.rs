@@ -43,7 +43,7 @@ fn what_only_looks_like_a_bomb_is_rendered() {
 }
 
 #[test]
-fn documents_of_values_that_grow_or_nest_without_end_are_refused() {
+fn case_08_documents_of_values_that_grow_or_nest_without_end_are_refused() {
     let aliases = (0..40).map(|level| format!("a{}: &a{} [*a{level}, *a{level}]\n", level + 1, level + 1));
     let bombs = [
         ("aliases", format!("a0: &a0 [x, x]\n{}", aliases.collect::<String>())),

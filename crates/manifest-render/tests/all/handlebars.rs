@@ -158,7 +158,7 @@ fn a_fault_names_the_template_its_line_and_a_hint() {
 }
 
 #[test]
-fn templates_that_would_not_end_are_stopped() {
+fn case_10_templates_that_would_not_end_are_stopped() {
     let list = (0..1000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let stopped = |files: MemoryFiles, limits: Limits| {
         let files = files.with("values.yaml", format!("list: [{list}]\n"));

@@ -339,7 +339,7 @@ fn files_and_capabilities_have_methods() {
 }
 
 #[test]
-fn charts_that_ask_for_too_much_end_with_their_place() {
+fn case_10_charts_that_ask_for_too_much_end_with_their_place() {
     let budget = || Budget::new(Limits { steps_max: 200_000, output_bytes_max: 1 << 20, ..Limits::default() });
     let rows = [
         "{{ range until 100000000 }}x{{ end }}",

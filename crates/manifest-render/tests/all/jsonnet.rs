@@ -116,7 +116,7 @@ fn traces_are_notes() {
 }
 
 #[test]
-fn programs_that_would_not_end_are_stopped() {
+fn case_10_programs_that_would_not_end_are_stopped() {
     let stopped = |text: &str| {
         let files = MemoryFiles::new().with("a.jsonnet", text);
         let limits = Limits { steps_max: 50_000, output_bytes_max: 1_000_000, ..Limits::default() };

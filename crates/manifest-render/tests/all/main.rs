@@ -2,6 +2,7 @@
 
 mod archives;
 mod bombs;
+mod cases;
 mod charts;
 mod example;
 mod handlebars;

@@ -92,7 +92,7 @@ fn a_missing_path_and_an_empty_one_are_told_apart() {
 }
 
 #[test]
-fn a_link_out_of_the_tree_is_refused_without_its_content() {
+fn case_01_a_link_out_of_the_tree_is_refused_without_its_content() {
     let files = MemoryFiles::new()
         .with("base/service.yaml", SERVICE)
         .with_link("qa/base", "../base")

@@ -1,5 +1,6 @@
 //! The promises of the crate, seen from outside.
 
+mod cases;
 mod edit;
 mod example;
 mod hostile;
