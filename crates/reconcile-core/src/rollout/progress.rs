@@ -65,6 +65,7 @@ impl Progress {
             restarted: false,
         };
         progress.forget_what_a_person_overruled();
+        progress.take_wishes_in();
         let other_template = status.current.as_ref() != Some(&snapshot.hash);
         let other_steps = status.step_hash.as_deref().unwrap_or_default() != snapshot.step_hash;
         if other_template || other_steps {
@@ -92,6 +93,23 @@ impl Progress {
             progress.clear_pause();
         }
         progress
+    }
+
+    /// What people set in the status since it was written: another try, or a promotion past everything.
+    fn take_wishes_in(&mut self) {
+        if self.promote_full && self.abort {
+            // Whoever spoke last is heard: an abort that is already told is older than the promotion.
+            self.abort = self.aborted_at.is_none();
+            self.promote_full = !self.abort;
+        }
+        if !self.abort && self.aborted_at.is_some() {
+            // Another try is judged anew.
+            self.background_run = None;
+            self.step_run = None;
+            self.experiment = None;
+            self.pre_run = None;
+            self.post_run = None;
+        }
     }
 
     /// A person who goes on after an inconclusive run has judged it: it does not pause again.

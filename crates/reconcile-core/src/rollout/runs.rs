@@ -83,6 +83,8 @@ pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan
     let is_rolling =
         !progress.abort && !progress.is_fully_promoted(snapshot) && progress.stable.is_some() && !progress.restarted;
     match background {
+        // Whoever promotes past everything asks for no further judgement.
+        Some(_) if progress.promote_full => {}
         Some(analysis) if is_rolling && progress.step_index >= analysis.starting_step as usize => {
             let known = progress.background_run.as_ref();
             if known.is_none_or(|run| !snapshot.runs.contains_key(&run.name)) {
@@ -167,9 +169,14 @@ fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
     let names = std::iter::once(stem.to_owned()).chain((1..NAMES_MAX).map(|turn| format!("{stem}.{turn}")));
     let mut names = names.skip_while(|name| {
         let known = snapshot.runs.get(name);
-        known.is_some_and(|run| run.is_completed() || bugs::on(Bug::SecondRun))
+        known.is_some_and(|run| run.is_completed() || is_ending(run) || bugs::on(Bug::SecondRun))
     });
     names.next()
+}
+
+/// Whether it was told to end: it says nothing any more, whatever its last phase will be.
+fn is_ending(run: &RunView) -> bool {
+    run.object.bool_at("/spec/terminate") == Some(true)
 }
 
 fn run_object(
