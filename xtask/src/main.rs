@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
 mod argo_suite;
+mod argo_takeover;
 mod bench;
 mod ci;
 mod codegen;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::command(rest),
         "bench" => bench::command(rest),
         "argo-suite" => argo_suite::command(rest),
+        "argo-takeover" => argo_takeover::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(rest),
         "help" | "--help" | "-h" => {
