@@ -66,8 +66,14 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     control_plane::down(&folders)?;
     let _leash = Leash::tie(&folders)?;
     let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-    let stage =
-        Stage { folder: &folder, kubectl: tools.folder.join("kubectl"), tools: &tools.folder, kubeconfig, tests };
+    let stage = Stage {
+        folder: &folder,
+        kubectl: tools.folder.join("kubectl"),
+        tools: &tools.folder,
+        kubeconfig,
+        tests,
+        default_turn: Mutex::default(),
+    };
     let played = stage.furnish().and_then(|()| {
         let mut operator = stage.start(&operator, options.peer.is_some())?;
         let played = stage.play(&options);
@@ -195,6 +201,8 @@ struct Stage<'a> {
     tools: &'a Path,
     kubeconfig: PathBuf,
     tests: Tests,
+    /// Whose turn it is in the namespace `default`.
+    default_turn: Mutex<()>,
 }
 
 impl Stage<'_> {
@@ -311,6 +319,8 @@ impl Stage<'_> {
         let mark = name.bytes().fold(0_u32, |mark, byte| mark.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let begin: String = name.chars().take(44).collect();
         let namespace = format!("{}-{mark:08x}-{rerun}", begin.trim_end_matches('-'));
+        // Two of them at once would meet there.
+        let _turn = test.starts_with(IN_DEFAULT).then(|| lock(&self.default_turn));
         let lives_in = if test.starts_with(IN_DEFAULT) { "default" } else { namespace.as_str() };
         if lives_in == namespace {
             run::run(&mut self.kubectl(&["create", "namespace", &namespace]))?;
@@ -372,10 +382,10 @@ fn suites(tests: &[String]) -> Vec<&str> {
 
 /// Small definitions of App Mesh's kinds, which its test looks for; every field is kept.
 fn app_mesh_definitions() -> String {
-    let of = |kind: &str, plural: &str| {
+    let of = |kind: &str, plural: &str, scope: &str| {
         format!(
             "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
-             metadata: {{name: {plural}.appmesh.k8s.aws}}\nspec:\n  group: appmesh.k8s.aws\n  scope: Namespaced\n  \
+             metadata: {{name: {plural}.appmesh.k8s.aws}}\nspec:\n  group: appmesh.k8s.aws\n  scope: {scope}\n  \
              names: {{kind: {kind}, listKind: {kind}List, plural: {plural}, singular: {}}}\n  versions:\n  - \
              {{name: v1beta2, served: true, storage: true, schema: {{openAPIV3Schema: \
              {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}\n",
@@ -383,12 +393,12 @@ fn app_mesh_definitions() -> String {
         )
     };
     let kinds = [
-        ("VirtualService", "virtualservices"),
-        ("VirtualRouter", "virtualrouters"),
-        ("VirtualNode", "virtualnodes"),
-        ("VirtualGateway", "virtualgateways"),
+        ("Mesh", "meshes", "Cluster"),
+        ("VirtualService", "virtualservices", "Namespaced"),
+        ("VirtualRouter", "virtualrouters", "Namespaced"),
+        ("VirtualNode", "virtualnodes", "Namespaced"),
     ];
-    kinds.map(|(kind, plural)| of(kind, plural)).join("---\n")
+    kinds.map(|(kind, plural, scope)| of(kind, plural, scope)).join("---\n")
 }
 
 /// Reads what `go test -v` says of the tests within suites.
