@@ -314,7 +314,7 @@ impl Stage<'_> {
     /// Plays a suite, or one test of it, in a namespace of its own.
     fn play_one(&self, test: &str, rerun: usize) -> Result<Results> {
         let begun = Instant::now();
-        let name = test.replace('/', "-").to_lowercase();
+        let name = test.replace(['/', '_'], "-").to_lowercase();
         // Short enough for a namespace, and different for names that begin alike.
         let mark = name.bytes().fold(0_u32, |mark, byte| mark.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let begin: String = name.chars().take(44).collect();
