@@ -3,6 +3,8 @@
 //! First the server is asked whether it would take the new object under another name; only then the old one goes. The
 //! inventory has the object throughout, so after a crash in between it is created as any missing object is.
 
+use std::sync::Arc;
+
 use api::OnImmutable;
 use diff_engine::{EntryState, Inventory};
 use object_model::Object;
@@ -77,13 +79,15 @@ pub(super) fn step(
     report: &mut Report,
 ) -> Option<Act> {
     let id = wish.object.id();
-    let live = snapshot.live.get(&id)?;
     let owned = inventory.get(&id).map(|entry| &entry.state);
-    if !matches!(owned, Some(EntryState::Owned { uid }) if live.uid().as_ref() == Some(uid)) {
+    let is_ours =
+        |live: &&Arc<Object>| matches!(owned, Some(EntryState::Owned { uid }) if live.uid().as_ref() == Some(uid));
+    // An object without our label is there and not seen.
+    let Some(live) = snapshot.live.get(&id).filter(is_ours) else {
         let why = "an immutable field changes, and this config did not create the object; delete it by hand";
         report.error(&id, wish, "ApplyFailed", why.to_owned());
         return None;
-    }
+    };
     if takes_others_along(&wish.object) && !speaks_for_itself(&wish.object) {
         let why = "an immutable field changes, and what belongs to the object would go with it; annotation \
                    sluice.dev/on-immutable: recreate on it says that this is meant";
