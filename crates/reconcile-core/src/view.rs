@@ -25,6 +25,11 @@ pub struct Refusal {
     pub message: String,
     /// When it did.
     pub at: Timestamp,
+    /// How often in a row, this time included.
+    pub attempts: u32,
+    /// Whether the same write may be taken later: a right, a namespace or a policy may come or go, while a field that
+    /// never changes, or that somebody else owns, stays so until something else changes.
+    pub may_pass: bool,
 }
 
 /// Everything an observation can see. Answers are consistent within one observation.

@@ -33,6 +33,10 @@ pub(crate) struct Refusal {
     pub(crate) at: Instant,
     /// The same, as decisions read it.
     pub(crate) moment: Timestamp,
+    /// How often in a row.
+    pub(crate) attempts: u32,
+    /// Whether the same write may be taken later.
+    pub(crate) may_pass: bool,
 }
 
 /// What other tasks than the one that found it have to do.
