@@ -333,9 +333,14 @@ pub(super) fn selected(service: Option<&object_model::Object>) -> Option<PodHash
 pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
     let Some(new) = snapshot.new_set() else { return };
     let stable = progress.stable_set(snapshot).unwrap_or(new);
-    let wants_stable_pods = stable.hash == new.hash && progress.stable.is_some() && snapshot.stable_service.is_some();
-    if !(wants_stable_pods && stable.available < snapshot.spec.replicas && has_selector(snapshot)) {
-        switch(snapshot, snapshot.stable_service.as_deref(), stable, plan);
+    let stable_service = snapshot.stable_service.as_deref();
+    // The Service may still select a version whose pods serve: one that was stable, or one that never came so far.
+    let serves_another = match progress.stable {
+        Some(_) => stable.hash == new.hash && selected(stable_service).is_some(),
+        None => has_pods(snapshot, selected(stable_service).filter(|hash| *hash != new.hash)),
+    };
+    if !serves_another || stable.available >= snapshot.spec.replicas {
+        switch(snapshot, stable_service, stable, plan);
     }
     let takes_turns = snapshot.canary().is_some_and(|canary| canary.ping_pong.is_some());
     if takes_turns && (progress.abort || progress.is_fully_promoted(snapshot)) && has_canary_selector(snapshot) {
@@ -355,9 +360,9 @@ pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observ
     }
 }
 
-fn has_selector(snapshot: &Snapshot) -> bool {
-    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-    snapshot.stable_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
+/// Whether a version has available pods.
+fn has_pods(snapshot: &Snapshot, hash: Option<PodHash>) -> bool {
+    hash.is_some_and(|hash| snapshot.sets.iter().any(|set| set.hash == hash && set.available > 0))
 }
 
 fn has_canary_selector(snapshot: &Snapshot) -> bool {
