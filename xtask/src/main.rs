@@ -39,7 +39,7 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
-  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--bugs] [--model SECONDS] [--replay FILE]
+  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--twice] [--bugs] [--model SECONDS] [--replay FILE]
                                     schedules of faults from seeds, each checked after every write; a kept one again
   oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied, small and generated ones held
