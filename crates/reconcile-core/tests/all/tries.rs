@@ -21,6 +21,8 @@ fn judged() -> Play<RolloutDomain> {
             "metadata": {"name": "rate", "namespace": "qa"}, "spec": {"metrics": [metric]},
         }),
     );
+    // The first version comes without being judged.
+    play.settle();
     set_image(&mut play, "web:v2");
     play.settle();
     assert_eq!(runs(&play).len(), 1, "{}", phase(&play));
