@@ -43,7 +43,7 @@ cargo xtask COMMAND
                                     figures of the operator on both clusters, or on one, with the aims beside them
   bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D]
                                     many Rollouts by Argo's own controller and by the operator, on the real cluster
-  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--bugs] [--model SECONDS] [--replay FILE]
+  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--twice] [--bugs] [--model SECONDS] [--replay FILE]
                                     schedules of faults from seeds, each checked after every write; a kept one again
   oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied, small and generated ones held

@@ -351,8 +351,12 @@ pub(super) fn selected(service: Option<&object_model::Object>) -> Option<PodHash
 pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
     let Some(new) = snapshot.new_set() else { return };
     let stable = progress.stable_set(snapshot).unwrap_or(new);
-    let comes_back = stable.hash == new.hash && progress.stable.is_some() && stable_hash(snapshot).is_some();
-    let to_stable = Some(stable).filter(|stable| !comes_back || stable.available >= snapshot.spec.replicas);
+    // The Service may still select a version whose pods serve: one that was stable, or one that never came so far.
+    let serves_another = match progress.stable {
+        Some(_) => stable.hash == new.hash && stable_hash(snapshot).is_some(),
+        None => has_pods(snapshot, stable_hash(snapshot).filter(|hash| *hash != new.hash)),
+    };
+    let to_stable = Some(stable).filter(|stable| !serves_another || stable.available >= snapshot.spec.replicas);
     let to_canary = canary_goal(snapshot, progress, observed, new, stable);
     for (service, to) in [(&snapshot.stable_service, to_stable), (&snapshot.canary_service, to_canary)] {
         let (Some(service), Some(to)) = (service.as_deref(), to) else { continue };
@@ -399,6 +403,11 @@ fn canary_goal<'a>(
     let idle = observed.highest() == Weight::ZERO || too_early;
     let may = canary.available > 0 || too_early || !has_one || canary.hash == stable.hash;
     (idle && may).then_some(canary)
+}
+
+/// Whether a version has available pods.
+fn has_pods(snapshot: &Snapshot, hash: Option<PodHash>) -> bool {
+    hash.is_some_and(|hash| snapshot.sets.iter().any(|set| set.hash == hash && set.available > 0))
 }
 
 /// Points a Service at a version and publishes the claim on its selector.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{duration, world};
 use crate::condition::Condition;
-use crate::setting::{PeopleError, list};
+use crate::setting::list;
 use crate::world::kinds::{KINDS, within};
 use crate::world::{Never, World};
 
@@ -107,12 +107,8 @@ async fn look(world: &World) -> Result<BTreeMap<String, String>, String> {
     let writes = world.setting.overheard.count(|asked| asked.is_write() && !asked.is_aside());
     let mut versions = BTreeMap::from([("writes of the operator".to_owned(), writes.to_string())]);
     for kind in KINDS.iter().filter(|kind| kind.is_watched) {
-        let objects = match list(&world.setting.people, kind.api_version, kind.name, "").await {
-            // Some stories bring the definitions of their kinds, the others don't.
-            Err(PeopleError::UnknownKind(_)) => continue,
-            objects => objects.map_err(|error| error.to_string())?,
-        };
-        for object in objects {
+        let objects = list(&world.setting.people, kind.api_version, kind.name, "").await;
+        for object in objects.map_err(|error| error.to_string())? {
             versions.insert(object.id().to_string(), object.resource_version().unwrap_or_default().to_owned());
         }
     }
