@@ -79,6 +79,10 @@ impl View for StoreView<'_> {
         self.store.list(kind, namespace)
     }
 
+    fn glance(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>> {
+        self.store.list(kind, namespace)
+    }
+
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>> {
         self.note(kind, Read::Owned(kind.clone(), owner.clone()));
         self.store.owned(kind, owner)

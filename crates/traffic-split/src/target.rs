@@ -267,10 +267,14 @@ pub fn selected(targets: &[Target], live: &Live) -> Option<Selected> {
     })
 }
 
-/// An object that a Rollout drove once and names no more, as it is to be left behind: a DestinationRule loses hashes and
-/// mark; nothing is to be done with others.
+/// An object that a Rollout drove once and names no more, as it is to be left behind: a DestinationRule and a Service lose
+/// hashes and mark; nothing is to be done with others.
 pub fn left_behind(object: &Object) -> Option<Object> {
-    (object.kind() == "DestinationRule").then(|| istio::destination_rule::left_behind(object))
+    match object.kind() {
+        "DestinationRule" => Some(istio::destination_rule::left_behind(object)),
+        "Service" => Some(crate::service::left_behind(object)),
+        _ => None,
+    }
 }
 
 /// Tells the weights that the targets have now; targets that can't be read have none.

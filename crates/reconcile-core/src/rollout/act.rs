@@ -69,6 +69,29 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     note(snapshot, plan, EventType::Normal, "NewReplicaSetCreated", &text, &format!("created/{}", snapshot.set_name));
 }
 
+/// Writes the one default that others must see, as Argo does: an autoscaler reads the size from the spec. What of the
+/// template can't be read is taken out with it, so that clients that read strictly can read the Rollout at all.
+pub(super) fn write_defaults(snapshot: &Snapshot) -> Option<Act> {
+    if snapshot.rollout.pointer("/spec/replicas").is_some_and(|replicas| !replicas.is_null()) {
+        return None;
+    }
+    let mut spec = json!({"replicas": snapshot.spec.replicas});
+    if !snapshot.unreadable.is_empty() && snapshot.workload.is_none() {
+        let containers = |list: &str| snapshot.spec.template.pointer(&format!("/spec/{list}")).cloned();
+        let lists = ["containers", "initContainers", "ephemeralContainers"];
+        for list in
+            lists.iter().filter(|list| snapshot.rollout.pointer(&format!("/spec/template/spec/{list}")).is_some())
+        {
+            set(&mut spec, &["template", "spec", list], containers(list).unwrap_or(Value::Null));
+        }
+    }
+    Some(Act::new(Action::Patch {
+        target: ObjectRef::of(&kinds::rollout(), &snapshot.rollout),
+        patch: json!({"spec": spec}),
+        precondition: Precondition::exact(&snapshot.rollout),
+    }))
+}
+
 /// The name of a new ReplicaSet: the same for the same template.
 fn set_name(snapshot: &Snapshot) -> String {
     match bugs::on(Bug::NameOfTheMoment) {

@@ -48,6 +48,15 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         status::invalid(snapshot, &mut plan);
         return plan;
     }
+    if !snapshot.unreadable.is_empty() {
+        let text = format!("Left out of the pods, because these are no quantities: {}", snapshot.unreadable.join(", "));
+        let transition = format!("unreadable/{}", crate::patch::digest(&text));
+        act::note(snapshot, &mut plan, EventType::Warning, "UnreadableQuantity", &text, &transition);
+    }
+    if let Some(act) = act::write_defaults(snapshot) {
+        plan.stage(vec![act]);
+        return plan;
+    }
     let mut progress = Progress::of(snapshot);
     if snapshot.name_taken {
         progress.collision_count = Some(progress.collision_count.unwrap_or(0) + 1);
@@ -60,11 +69,6 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         return plan;
     };
     act::restamp_revision(snapshot, new, &mut plan);
-    if !snapshot.unreadable.is_empty() {
-        let text = format!("Left out of the pods, because these are no quantities: {}", snapshot.unreadable.join(", "));
-        let transition = format!("unreadable/{}", crate::patch::digest(&text));
-        act::note(snapshot, &mut plan, EventType::Warning, "UnreadableQuantity", &text, &transition);
-    }
     if let Some(strategy) = snapshot.blue_green() {
         tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
         judge_runs(snapshot, &mut progress, &mut plan);
@@ -425,7 +429,10 @@ fn routed_scaling(
 fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &ReplicaSetView) -> Vec<Scaling> {
     let all = snapshot.spec.replicas;
     let Some(canary) = snapshot.canary() else { return Vec::new() };
-    let stable = progress.stable_set(snapshot).filter(|set| set.hash != new.hash);
+    // Of versions of which none was ever stable the last one keeps that place, as with Argo.
+    let last =
+        || snapshot.sets.iter().rev().find(|set| progress.stable.is_none() && set.hash != new.hash && set.desired > 0);
+    let stable = progress.stable_set(snapshot).filter(|set| set.hash != new.hash).or_else(last);
     let older: Vec<_> = snapshot
         .sets
         .iter()

@@ -12,7 +12,7 @@ use super::routing::{kind_of, split};
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
-use crate::{Act, Action, ObjectRef, Precondition, Propagation};
+use crate::{Act, Action, ObjectRef, Precondition, Propagation, kinds};
 
 /// What the traffic objects say now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,10 @@ pub(super) fn leave_behind(snapshot: &Snapshot) -> Vec<Act> {
     let left = snapshot.routing.left_behind.iter().filter_map(|live| {
         let mut object = traffic_split::left_behind(live)?;
         unclaim(&mut object, snapshot);
-        update(live, object)
+        let patch = merge_patch(&live.to_json(), &object.into_json())?;
+        let kind = if live.kind() == "Service" { kinds::service() } else { kind_of(&live.id())? };
+        let target = ObjectRef::of(&kind, live);
+        Some(Act::new(Action::Patch { target, patch, precondition: Precondition::exact(live) }).destructive())
     });
     left.collect()
 }

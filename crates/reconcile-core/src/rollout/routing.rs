@@ -62,14 +62,17 @@ impl Routing {
         Self { targets, live, absent, selected, managed_routes: canary.managed_routes.clone(), ..Self::default() }
     }
 
-    /// Adds what the Rollout drove once and names no more.
-    pub(super) fn with_left_behind(mut self, view: &dyn View, rollout: &Object) -> Self {
+    /// Adds what the Rollout drove once and names no more; `named` are the Services that it names.
+    pub(super) fn with_left_behind(mut self, view: &dyn View, rollout: &Object, named: &[Option<&String>]) -> Self {
         let namespace = rollout.namespace().unwrap_or_default();
         let rules = kinds::traffic().into_iter().filter(|kind| kind.kind == "DestinationRule");
-        let all = rules.flat_map(|kind| view.list(&kind, namespace));
-        let is_left = |object: &std::sync::Arc<Object>| {
-            is_marked_by(rollout, object) && !self.targets.iter().any(|t| t.objects(&self.live).contains(&object.id()))
+        // Marked objects wake their Rollout by themselves (see `concerns`); nobody else's should.
+        let all = rules.chain([kinds::service()]).flat_map(|kind| view.glance(&kind, namespace));
+        let is_named = |object: &Object| match object.kind() {
+            "Service" => named.iter().flatten().any(|name| *name == object.name()),
+            _ => self.targets.iter().any(|target| target.objects(&self.live).contains(&object.id())),
         };
+        let is_left = |object: &std::sync::Arc<Object>| is_marked_by(rollout, object) && !is_named(object);
         self.left_behind = all.filter(is_left).map(|object| (*object).clone()).collect();
         self
     }
@@ -180,7 +183,7 @@ fn is_marked_by(rollout: &Object, object: &Object) -> bool {
 /// Whether a traffic object matters to a Rollout that does not name it: it was made for it or driven by it once, is
 /// named by another object, or may be selected by its labels.
 pub(super) fn concerns(rollout: &Object, object: &Object) -> bool {
-    if object.kind() == "DestinationRule" && is_marked_by(rollout, object) {
+    if matches!(object.kind(), "DestinationRule" | "Service") && is_marked_by(rollout, object) {
         return true;
     }
     if object.controller().is_some_and(|owner| Some(owner.uid) == rollout.uid()) {

@@ -180,17 +180,10 @@ fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
         known.is_some_and(|run| {
             // A person who went on after an inconclusive run wants another word than that one's.
             let is_heard = run.phase == "Inconclusive";
-            bugs::on(Bug::SecondRun)
-                || is_heard
-                || is_of_another_try(snapshot, &run.object, run.is_completed() || is_ending(run))
+            bugs::on(Bug::SecondRun) || is_heard || is_of_another_try(snapshot, &run.object, run.is_completed())
         })
     });
     names.next()
-}
-
-/// Whether it was told to end: it says nothing any more, whatever its last phase will be.
-fn is_ending(run: &RunView) -> bool {
-    run.object.bool_at("/spec/terminate") == Some(true)
 }
 
 /// The try that the status tells of: a retry begins another one, and so does another list of steps.
@@ -204,6 +197,10 @@ pub(super) fn present_try(snapshot: &Snapshot) -> Option<String> {
 /// A status may come so late that what it would have named has ended before; that it has ended decides only where nothing
 /// else is known: others made it, or the cluster keeps no duration in the status.
 pub(super) fn is_of_another_try(snapshot: &Snapshot, object: &Object, has_ended: bool) -> bool {
+    if object.bool_at("/spec/terminate") == Some(true) {
+        // It was told to end: it says nothing any more, whatever its last phase will be.
+        return true;
+    }
     match (object.annotation(names::TRY), present_try(snapshot)) {
         (Some(made_for), Some(present)) => made_for != present,
         _ => has_ended,

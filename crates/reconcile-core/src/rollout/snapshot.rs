@@ -135,7 +135,7 @@ impl Snapshot {
             routing: canary
                 .map(|canary| Routing::observe(view, &rollout, canary, &mut problems))
                 .unwrap_or_default()
-                .with_left_behind(view, &rollout),
+                .with_left_behind(view, &rollout, &references::service_names(&spec)),
             templates: templates(view, key, analyses(&spec.strategy, &steps)),
             active_service,
             preview_service,

@@ -128,9 +128,7 @@ impl Delivery {
                         "url": setting.fleet.url(), "branch": BRANCH, "path": name,
                         "destination": {"serviceAccountName": "deployer"},
                     });
-                    for (key, value) in spec.as_object().unwrap() {
-                        all[key] = value.clone();
-                    }
+                    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
                     let config = json!({
                         "apiVersion": "sluice.dev/v1", "kind": "GitOpsConfig",
                         "metadata": {"name": name, "namespace": "engine"}, "spec": all,
