@@ -4,7 +4,7 @@
 mod lex;
 mod pipeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lex::{Kind, Lexer, Token};
@@ -13,7 +13,7 @@ use crate::Str;
 use crate::error::ParseError;
 use crate::function::Functions;
 use crate::quote::{Keep, quote, unquote};
-use crate::tree::{At, Branch, Node, STACK_FOR_TREES, STACK_STEP, Source, Span, Template};
+use crate::tree::{At, Branch, Command, Node, Operand, STACK_FOR_TREES, STACK_STEP, Source, Span, Template};
 
 /// How deep blocks and parentheses may nest.
 const NESTING_MAX: u32 = 1_000;
@@ -42,7 +42,9 @@ pub(crate) fn parse(
         definition: Definition::new(),
         templates: Vec::new(),
         by_name: BTreeMap::new(),
-        names: BTreeMap::new(),
+        names: HashMap::new(),
+        operands: Vec::new(),
+        commands: Vec::new(),
         nesting: 0,
         next_id: 0,
     };
@@ -88,7 +90,10 @@ struct Parser<'a> {
     templates: Vec<Template>,
     by_name: BTreeMap<Str, usize>,
     /// Names that occurred, so that equal ones share their bytes.
-    names: BTreeMap<&'a [u8], Str>,
+    names: HashMap<&'a [u8], Str>,
+    /// Operands and commands of what is being read, innermost last: each list is kept at its exact size.
+    operands: Vec<Operand>,
+    commands: Vec<Command>,
     nesting: u32,
     next_id: u32,
 }

@@ -86,7 +86,7 @@ pub(crate) struct Pipe {
     pub(crate) at: At,
     pub(crate) is_assignment: bool,
     pub(crate) variables: Vec<Variable>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: Box<[Command]>,
 }
 
 /// A variable that a pipeline declares or assigns. An assignment to a name that nobody declared has no slot.
@@ -100,7 +100,7 @@ pub(crate) struct Variable {
 #[derive(Debug)]
 pub(crate) struct Command {
     pub(crate) at: At,
-    pub(crate) operands: Vec<Operand>,
+    pub(crate) operands: Box<[Operand]>,
 }
 
 /// One word of a command.

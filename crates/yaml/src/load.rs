@@ -92,11 +92,11 @@ fn load_part(part: &source::Part<'_>, builder: &mut Builder<'_>) -> Result<(), D
                 builder.scalar(&scalar, anchor, place)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                watch.open(span.start.index());
+                watch.open(span.start.index(), span.end.index());
                 builder.start_list(anchor, tag.as_deref(), place)?;
             }
             Event::MappingStart(anchor, tag) => {
-                watch.open(span.start.index());
+                watch.open(span.start.index(), span.end.index());
                 builder.start_mapping(anchor, tag.as_deref(), place)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {

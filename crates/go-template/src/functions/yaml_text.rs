@@ -96,19 +96,11 @@ fn read(text: &[u8], budget: &mut Budget) -> Result<Value, CallError> {
     Ok(from_json(&json))
 }
 
-/// The fault as go-yaml tells it. Its scanner counts lines from one and its parser from zero, and neither names the
-/// first.
+/// The fault as go-yaml tells it.
 fn told(fault: &yaml::Diagnostic) -> String {
-    let message = match fault.message.as_str() {
-        "expected ',' or ']'" => "did not find expected ',' or ']'",
-        message if message.starts_with("unexpected character: ") => "found character that cannot start any token",
-        message => message,
-    };
-    let is_of_parser = message.starts_with("did not find expected");
     match fault.line {
-        0 | 1 => message.to_owned(),
-        line if is_of_parser => format!("line {}: {message}", line - 1),
-        line => format!("line {line}: {message}"),
+        0 => fault.message.clone(),
+        line => format!("line {line}: {}", fault.message),
     }
 }
 

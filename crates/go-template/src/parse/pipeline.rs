@@ -14,7 +14,7 @@ impl<'a> Parser<'a> {
         let at = self.at(token.start);
         let known = self.definition.variables.len();
         let (names, is_assignment) = self.declarations(context)?;
-        let mut commands = Vec::new();
+        let first = self.commands.len();
         loop {
             let token = self.next_non_space();
             match token.kind {
@@ -32,11 +32,13 @@ impl<'a> Parser<'a> {
                 | Kind::Variable
                 | Kind::LeftParen => {
                     self.backup();
-                    commands.push(self.command()?);
+                    let command = self.command()?;
+                    self.commands.push(command);
                 }
                 _ => return self.unexpected(token, context),
             }
         }
+        let commands: Box<[Command]> = self.commands.drain(first..).collect();
         self.check_pipeline(&commands, context)?;
         let variables = self.declare(names, is_assignment, known);
         Ok(Pipe { at, is_assignment, variables, commands })
@@ -132,11 +134,11 @@ impl<'a> Parser<'a> {
     fn command(&mut self) -> Parsed<Command> {
         let start = self.peek_non_space().start;
         let at = self.at(start);
-        let mut operands = Vec::new();
+        let first = self.operands.len();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                operands.push(operand);
+                self.operands.push(operand);
             }
             let token = self.next();
             match token.kind {
@@ -147,6 +149,7 @@ impl<'a> Parser<'a> {
             }
             break;
         }
+        let operands: Box<[Operand]> = self.operands.drain(first..).collect();
         if operands.is_empty() {
             return self.error("empty command");
         }

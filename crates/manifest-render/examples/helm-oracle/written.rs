@@ -30,8 +30,8 @@ pub(crate) fn parse(text: &str) -> Vec<(String, Files)> {
         let Some((_, files)) = charts.last_mut() else { continue };
         if let Some((path, content)) = inner {
             files.insert(path, content);
-        } else if let Some(path) = line.strip_prefix("--- ") {
-            path.trim().clone_into(&mut file);
+        } else if let Some(path) = line.strip_prefix("--- ").map(str::trim).filter(|path| is_path(path)) {
+            path.clone_into(&mut file);
             files.insert(file.clone(), Vec::new());
         } else if let Some(content) = files.get_mut(&file) {
             content.extend_from_slice(line.as_bytes());
@@ -41,6 +41,11 @@ pub(crate) fn parse(text: &str) -> Vec<(String, Files)> {
         files.entry("Chart.yaml".to_owned()).or_insert_with(|| about(name));
     }
     charts
+}
+
+/// Separators of documents may be followed by blanks and comments.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('#')
 }
 
 fn about(name: &str) -> Vec<u8> {

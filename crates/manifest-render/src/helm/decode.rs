@@ -12,8 +12,7 @@ pub(crate) fn parse_yaml(text: &[u8]) -> Result<Value, String> {
         if fault.message.starts_with("json: ") {
             return format!("error converting YAML to JSON: {}", fault.message);
         }
-        // Go counts lines from 0 here and leaves the first one out.
-        let line = if fault.line > 1 { format!("line {}: ", fault.line) } else { String::new() };
+        let line = if fault.line > 0 { format!("line {}: ", fault.line) } else { String::new() };
         format!("error converting YAML to JSON: yaml: {line}{}", fault.message)
     })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use go_template::Str;
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use super::decode::{Decoder, Place, find, parse_yaml};
@@ -63,6 +65,14 @@ pub struct Manifest {
     pub kind: String,
 }
 
+impl Manifest {
+    /// How many bytes it takes when it is printed.
+    pub(crate) fn printed_bytes(&self) -> usize {
+        const MARKS: usize = "---\n# Source: \n\n".len();
+        MARKS + self.source.len() + self.content.len()
+    }
+}
+
 /// A document that runs at a point of a release's life instead of being part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
@@ -121,12 +131,10 @@ impl HookEvent {
 }
 
 /// Sorts what templates wrote, by template, into manifests and hooks.
-pub(crate) fn sort(
-    written: &BTreeMap<String, Vec<u8>>,
-    budget: &Budget,
-) -> Result<(Vec<Manifest>, Vec<Hook>), HelmError> {
+pub(crate) fn sort(written: &BTreeMap<String, Str>, budget: &Budget) -> Result<(Vec<Manifest>, Vec<Hook>), HelmError> {
     let (mut manifests, mut hooks) = (Vec::new(), Vec::new());
     for (source, text) in written {
+        let text = text.as_bytes();
         if base(source).starts_with('_') || trim(text).is_empty() {
             continue;
         }
@@ -176,10 +184,11 @@ fn hook(manifest: Manifest, head: &Head, events: &str) -> Option<Hook> {
 /// belongs to the next part.
 pub(crate) fn split(text: &[u8]) -> Vec<&[u8]> {
     let text = trim(text);
+    let separator = memmem::Finder::new(b"---");
     let mut parts = Vec::new();
     let mut start = 0;
     let mut at = 0;
-    while let Some(found) = next_separator(text, at) {
+    while let Some(found) = next_separator(text, at, &separator) {
         let part = text.get(start..found.start.max(start)).unwrap_or_default();
         parts.push(part);
         start = found.end;
@@ -189,12 +198,12 @@ pub(crate) fn split(text: &[u8]) -> Vec<&[u8]> {
     parts.into_iter().filter(|part| !part.is_empty()).map(trim).collect()
 }
 
-fn next_separator(text: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
+fn next_separator(text: &[u8], from: usize, separator: &memmem::Finder<'_>) -> Option<std::ops::Range<usize>> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c');
     let mut at = from;
     loop {
         let rest = text.get(at..)?;
-        let dashes = at + rest.windows(3).position(|window| window == b"---")?;
+        let dashes = at + separator.find(rest)?;
         let is_at_line_start = dashes == 0 || (dashes > from && text.get(dashes - 1) == Some(&b'\n'));
         if is_at_line_start {
             let before = text.get(from..dashes).unwrap_or_default();
@@ -285,7 +294,7 @@ mod tests {
     fn known_kinds_come_first_and_unknown_ones_by_name() {
         let texts =
             [("a", "kind: Zeta"), ("b", "kind: Deployment"), ("c", "kind: Alpha"), ("d", "kind: Namespace\n---\na: 1")];
-        let written = texts.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+        let written = texts.iter().map(|(name, text)| ((*name).to_owned(), Str::from(*text))).collect();
         let (manifests, _) = sort(&written, &Budget::default()).unwrap();
         let kinds: Vec<&str> = manifests.iter().map(|it| it.kind.as_str()).collect();
         assert_eq!(kinds, ["Namespace", "Deployment", "", "Alpha", "Zeta"]);

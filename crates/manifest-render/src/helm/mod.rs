@@ -38,6 +38,7 @@ mod glob;
 mod go_text;
 mod ignore;
 mod lint;
+mod local;
 mod lookups;
 mod manifest;
 mod messages;

@@ -111,7 +111,8 @@ impl Manifests {
     /// # Errors
     /// When a template that is asked for wrote nothing.
     pub fn print(&self, printing: &Printing) -> Result<Vec<u8>, HelmError> {
-        let mut text = Vec::new();
+        let printed = self.manifests.iter().chain(self.hooks.iter().map(|hook| &hook.manifest));
+        let mut text = Vec::with_capacity(printed.map(Manifest::printed_bytes).sum());
         let definitions = self.definitions.iter().filter(|_| printing.with_definitions);
         for (source, content) in definitions.map(|(source, content)| (source, content.as_slice())) {
             put(&mut text, source, content);
@@ -119,7 +120,8 @@ impl Manifests {
         for manifest in &self.manifests {
             put(&mut text, &manifest.source, &manifest.content);
         }
-        let mut text = trim(&text).to_vec();
+        // What is printed begins with a separator: only the end is cut off.
+        text.truncate(trim(&text).len());
         text.push(b'\n');
         for hook in self.hooks.iter().filter(|_| !printing.skips_hooks) {
             if !(printing.skips_tests && hook.events.contains(&HookEvent::Test)) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use go_template::{Entropy, Environment, Map, MissingKey, Str, Templates, Timestamp, Value};
+use memchr::memmem;
 
 use super::chart::Chart;
 use super::coalesce::{Nulls, Warnings, coalesce_values, map_of};
@@ -76,7 +77,7 @@ pub fn render_chart(
     }
     let mut written = prepared.execute(release, surroundings, budget)?;
     let own_notes = format!("{}/templates/NOTES.txt", chart.name());
-    let notes = written.get(&own_notes).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+    let notes = written.get(&own_notes).map(|text| text.to_str_lossy().into_owned()).unwrap_or_default();
     written.retain(|name, _| !name.ends_with("NOTES.txt"));
     let (manifests, hooks) = sort(&written, budget)?;
     let definitions = prepared.node.definitions("");
@@ -187,7 +188,7 @@ impl Prepared<'_> {
         release: &Release,
         surroundings: Surroundings<'_>,
         budget: &Budget,
-    ) -> Result<BTreeMap<String, Vec<u8>>, HelmError> {
+    ) -> Result<BTreeMap<String, Str>, HelmError> {
         let order = self.order();
         let set = self.parse(&order, release.mode, surroundings.lookup, budget)?;
         let mut written = BTreeMap::new();
@@ -202,7 +203,7 @@ impl Prepared<'_> {
                 Some(what) => spent(&place_of(&error.text, name), from_templates(what)).into(),
                 None => HelmError::Template(execute_message(name, &error.text)),
             })?;
-            written.insert(name.to_owned(), without_no_value(&text));
+            written.insert(name.to_owned(), without_no_value(text));
         }
         Ok(written)
     }
@@ -267,15 +268,18 @@ fn from_templates(what: go_template::Exhausted) -> Exhausted {
 }
 
 /// Takes out the words that stand for a value that is not there, wherever they come from.
-fn without_no_value(text: &Str) -> Vec<u8> {
+fn without_no_value(text: Str) -> Str {
     const WORDS: &[u8] = b"<no value>";
-    let mut rest = text.as_bytes();
-    let mut kept = Vec::with_capacity(rest.len());
-    while let Some(at) = rest.windows(WORDS.len()).position(|window| window == WORDS) {
-        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        kept.extend_from_slice(before);
-        rest = after.get(WORDS.len()..).unwrap_or_default();
+    let bytes = text.as_bytes();
+    if memmem::find(bytes, WORDS).is_none() {
+        return text;
     }
-    kept.extend_from_slice(rest);
-    kept
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut start = 0;
+    for found in memmem::find_iter(bytes, WORDS) {
+        kept.extend_from_slice(bytes.get(start..found).unwrap_or_default());
+        start = found + WORDS.len();
+    }
+    kept.extend_from_slice(bytes.get(start..).unwrap_or_default());
+    kept.into()
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::chart::{Chart, is_packed};
 use super::decode::parse_yaml;
 use super::error::HelmError;
+use super::local::is_local;
 use super::metadata::{Dependency, ImportValues, Metadata};
 use crate::budget::Budget;
 use crate::files::Files;
@@ -53,7 +54,7 @@ pub fn missing_charts(path: &str, files: &dyn Files, budget: &Budget) -> Result<
     let tree = Tree::new(files, budget);
     let chart = Chart::load_from(path, &tree)?;
     let missing = chart.missing_dependencies();
-    let is_remote = |dependency: &&&Dependency| dependency.repository.contains("://");
+    let is_remote = |dependency: &&&Dependency| dependency.repository.contains("://") && !is_local(dependency);
     if missing.iter().filter(is_remote).count() == 0 {
         return Ok(Vec::new());
     }

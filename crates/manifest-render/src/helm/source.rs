@@ -36,7 +36,8 @@ pub(crate) fn load(source: &Source, tree: &Tree<'_>, collector: &mut Collector<'
 
 fn render(source: &Source, root: &str, tree: &Tree<'_>, collector: &mut Collector<'_>) -> Result<(), HelmError> {
     let folder = if is_packed(root) { split(root).0 } else { root };
-    let chart = Chart::load_from(root, tree)?;
+    let mut chart = Chart::load_from(root, tree)?;
+    chart.add_local_from(root, tree)?;
     let release = release(source, folder, tree)?;
     let mut entropy = SeededEntropy::new(&source.chart.seed);
     let now = Timestamp { seconds: source.chart.now_seconds, nanoseconds: 0 };

@@ -2,8 +2,8 @@
 
 use go_template::CountingEntropy;
 use manifest_render::helm::{
-    Chart, GivenValues, HookEvent, KubeVersion, Manifests, Mode, Printing, Release, Severity, Surroundings, Timestamp,
-    lint_chart, merge_values, render_chart,
+    Chart, GivenValues, HelmError, HookEvent, KubeVersion, Manifests, Mode, Printing, Release, Severity, Surroundings,
+    Timestamp, lint_chart, merge_values, missing_charts, render_chart,
 };
 use manifest_render::{Budget, ChartInput, Limits, MemoryFiles, Source, render};
 
@@ -174,6 +174,52 @@ fn a_subchart_sees_what_another_chart_wrote_into_its_values() {
         .with("c/charts/sub/templates/b.yaml", "{{ $_ := set .Values \"w\" .Chart.Name }}x: {{ .Values.w }}\n")
         .with("c/templates/a.yaml", "w: {{ .Values.sub.w }} {{ .Values.other.w }} {{ include \"lib.x\" . }}\n");
     assert_eq!(last_line(&files, &GivenValues::default()), "w: sub other from lib");
+}
+
+#[test]
+fn charts_beside_a_chart_are_its_dependencies_where_they_are_asked_for() {
+    let about = |version: &str| {
+        format!(
+            "apiVersion: v2\nname: app\nversion: 1.0.0\ndependencies:\n- {{name: common, version: {version}, repository: \
+             'file://../common'}}\n- {{name: common, alias: other, version: 1.x, repository: 'file://../common'}}\n"
+        )
+    };
+    let files = |version: &str| {
+        MemoryFiles::new()
+            .with("charts/app/Chart.yaml", about(version))
+            .with("charts/app/values.yaml", "other: {a: 2}\n")
+            .with("charts/common/Chart.yaml", "apiVersion: v2\nname: common\nversion: 1.2.3\n")
+            .with("charts/common/values.yaml", "a: 1\n")
+            .with("charts/common/templates/a.yaml", "chart: {{ .Chart.Name }}\na: {{ .Values.a }}\n")
+    };
+    let budget = Budget::default();
+    let printed = |files: &MemoryFiles| {
+        let mut chart = Chart::load("charts/app", files, &budget)?;
+        chart.add_local_dependencies("charts/app", files, &budget)?;
+        let mut entropy = CountingEntropy::default();
+        let surroundings = Surroundings::new(&mut entropy, Timestamp::default());
+        let manifests = render_chart(&chart, &Release::new("rel", "ns"), surroundings, &budget)?;
+        Ok::<_, HelmError>(String::from_utf8(manifests.print(&Printing::default())?).unwrap())
+    };
+    insta::assert_snapshot!(printed(&files("^1.0.0")).unwrap(), @r"
+    ---
+    # Source: app/charts/common/templates/a.yaml
+    chart: common
+    a: 1
+    ---
+    # Source: app/charts/other/templates/a.yaml
+    chart: other
+    a: 2
+    ");
+    let refused = [
+        (files("^2.0.0"), "can't get a valid version for dependency common"),
+        (MemoryFiles::new().with("charts/app/Chart.yaml", about("1.x")), "directory charts/common not found"),
+    ];
+    for (files, message) in refused {
+        let error = printed(&files).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    assert_eq!(missing_charts("charts/app", &files("1.x"), &budget).unwrap(), []);
 }
 
 #[test]

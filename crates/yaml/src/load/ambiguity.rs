@@ -21,13 +21,16 @@ impl Watch {
             let pair = (std::mem::replace(&mut previous, c), c);
             matches!(pair, (':', ',' | ']' | '}') | (' ' | ',' | '[' | '{' | '\n', '?'))
         });
-        Self { characters: if is_suspect { text.chars().collect() } else { Vec::new() }, open: Vec::new() }
+        let characters = if is_suspect { text.chars().collect() } else { Vec::new() };
+        Self { characters, open: Vec::new() }
     }
 
-    /// Notes that a collection begins at a character of the text.
-    pub(super) fn open(&mut self, start: usize) {
+    /// Notes that a collection begins with what stands between two characters of the text.
+    pub(super) fn open(&mut self, start: usize, end: usize) {
         let is_in_brackets = self.open.last().copied().unwrap_or(false);
-        self.open.push(is_in_brackets || matches!(self.characters.get(start), Some('[' | '{')));
+        // The parser lets a mapping behind `- []` begin at that bracket, but not end there.
+        let is_bracket = end == start + 1 && matches!(self.characters.get(start), Some('[' | '{'));
+        self.open.push(is_in_brackets || is_bracket);
     }
 
     pub(super) fn close(&mut self) {

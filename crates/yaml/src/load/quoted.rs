@@ -24,21 +24,19 @@ impl Moved {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let content = line.trim_start_matches(' ');
             let indent = line.len() - content.len();
-            if let Some(quote) = open_quote {
+            if open_quote.is_some() {
                 moved.lines.push((number, characters));
                 moved.text.push_str(&" ".repeat(SHIFT));
                 characters += SHIFT;
-                if closes(content, quote) {
-                    open_quote = None;
-                }
+                open_quote = open_at_end(content, open_quote);
             } else if block_indent.is_some_and(|block| indent > block || content.trim().is_empty()) {
                 // A line of a block text; quotes in it are its own.
             } else {
                 let value = content.trim_start_matches("- ").split_once(": ").map_or(content, |(_, value)| value);
                 let value = value.trim_start_matches("- ").trim();
                 block_indent = value.starts_with(['|', '>']).then_some(indent);
-                let quote = value.chars().next().filter(|first| matches!(first, '\'' | '"'));
-                open_quote = quote.filter(|quote| !closes(value.get(1..).unwrap_or_default(), *quote));
+                let may_quote = value.starts_with(['\'', '"', '[', '{']);
+                open_quote = may_quote.then(|| open_at_end(value, None)).flatten();
             }
             moved.text.push_str(line);
             characters += line.chars().count();
@@ -65,21 +63,31 @@ impl Moved {
     }
 }
 
-/// Whether a quoted text ends in what follows its beginning.
-fn closes(rest: &str, quote: char) -> bool {
-    let mut characters = rest.chars().peekable();
+/// The quote of the text that is open at the end of a line, when one was open at its beginning or one begins in it.
+fn open_at_end(line: &str, before: Option<char>) -> Option<char> {
+    let mut open = before;
+    let mut characters = line.chars().peekable();
+    let mut last = ' ';
     while let Some(character) = characters.next() {
-        if character == '\\' && quote == '"' {
-            characters.next();
-        } else if character == quote {
-            if quote == '\'' && characters.peek() == Some(&'\'') {
+        match open {
+            Some('"') if character == '\\' => {
                 characters.next();
-            } else {
-                return true;
             }
+            Some('\'') if character == '\'' && characters.peek() == Some(&'\'') => {
+                characters.next();
+            }
+            Some(quote) if character == quote => open = None,
+            Some(_) => {}
+            None if character == '#' && last == ' ' => return None,
+            // Anywhere else it is a character of a plain text.
+            None if matches!(character, '\'' | '"') && matches!(last, ' ' | '[' | '{' | ',' | ':') => {
+                open = Some(character);
+            }
+            None => {}
         }
+        last = character;
     }
-    false
+    open
 }
 
 #[cfg(test)]

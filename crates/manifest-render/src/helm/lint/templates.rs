@@ -59,7 +59,7 @@ pub(super) fn lint(
         if !matches!(kind.to_lowercase().as_str(), ".yaml" | ".yml") {
             continue;
         }
-        let text = written.get(&format!("{}/{name}", chart.name())).map_or(&[][..], Vec::as_slice);
+        let text = written.get(&format!("{}/{name}", chart.name())).map_or(&[][..], go_template::Str::as_bytes);
         if trim(text).is_empty() {
             continue;
         }
