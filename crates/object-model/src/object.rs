@@ -161,6 +161,15 @@ impl Object {
         self.meta_str("creationTimestamp").and_then(parse_time)
     }
 
+    /// When anything but its subresources (its status) was last written, to the second, by `metadata.managedFields`; its
+    /// creation where they say nothing.
+    pub fn changed_at(&self) -> Option<Timestamp> {
+        let is_of_object = |entry: &&Value| entry.get("subresource").is_none();
+        let time_of = |entry: &Value| entry.get("time").and_then(Value::as_str).and_then(parse_time);
+        let writes = self.list_at("/metadata/managedFields").iter().filter(is_of_object).filter_map(time_of);
+        writes.chain(self.creation_time()).max()
+    }
+
     /// `metadata.deletionTimestamp`: the object is being deleted.
     pub fn deletion_time(&self) -> Option<Timestamp> {
         self.meta_str("deletionTimestamp").and_then(parse_time)

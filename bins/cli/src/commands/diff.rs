@@ -1,15 +1,16 @@
 //! `sluice diff`: what a delivery would change, by the comparison that the operator itself makes.
 //!
-//! Nothing is written, not even as a dry run, so reading rights are enough. Values of Secrets are masked; equal values
-//! have equal masks.
+//! Nothing is written, not even as a dry run, so reading rights are enough. Values of Secrets, and what came from one or
+//! from an encrypted file, are masked; equal values have equal masks.
 
 mod desired;
 mod print;
+mod secrets;
 
 use std::collections::BTreeSet;
 
 use api::names;
-use diff_engine::{Applied, Change, Claims, CompareOptions, Redactor, applied_digest, autoscaler_claims, compare};
+use diff_engine::{Applied, Change, Claims, CompareOptions, applied_digest, autoscaler_claims, compare};
 use object_model::{Gvk, Object, ObjectId};
 use reconcile_core::FieldManager;
 use scenario::setting::{get, list};
@@ -20,6 +21,7 @@ use crate::cluster::{Cluster, connect};
 use crate::output::{Failure, print};
 pub(crate) use desired::Desired;
 use desired::{of_config, of_path};
+use secrets::Secrets;
 
 /// What becomes of one object.
 pub(crate) struct Difference {
@@ -43,7 +45,8 @@ pub(crate) async fn of_object(cluster: &Cluster, config: &Object) -> Result<Desi
 
 /// Compares with what is live.
 pub(crate) async fn against(cluster: &Cluster, desired: &Desired) -> Result<Vec<Difference>, Failure> {
-    against_cluster(cluster, desired, &redactor()?).await
+    let secrets = Secrets::new(desired.masks.clone())?;
+    against_cluster(cluster, desired, &secrets).await
 }
 
 /// The comparison as it is printed.
@@ -51,15 +54,7 @@ pub(crate) fn shown(differences: &[Difference], args: &Diff) -> String {
     print::text(differences, args)
 }
 
-/// Masks that are another one each time: equal values have equal masks within one comparison.
-fn redactor() -> Result<Redactor, Failure> {
-    let mut key = [0_u8; 32];
-    getrandom::fill(&mut key).map_err(|error| Failure::new(format!("the machine gives no random bytes: {error}")))?;
-    Ok(Redactor::new(&key))
-}
-
 async fn find(reach: &Reach, args: &Diff) -> Result<Vec<Difference>, Failure> {
-    let redactor = redactor()?;
     let path = std::path::Path::new(&args.target);
     if path.exists() {
         if args.branch.is_some() || args.base.is_some() {
@@ -67,25 +62,22 @@ async fn find(reach: &Reach, args: &Diff) -> Result<Vec<Difference>, Failure> {
         }
         let cluster = connect(reach).await?;
         let desired = of_path(&cluster, path, args).await?;
-        return against_cluster(&cluster, &desired, &redactor).await;
+        return against(&cluster, &desired).await;
     }
     let cluster = connect(reach).await?;
     let desired = of_config(reach, &cluster, &args.target, args.branch.as_deref()).await?;
     match &args.base {
-        None => against_cluster(&cluster, &desired, &redactor).await,
+        None => against(&cluster, &desired).await,
         Some(base) => {
             let base = of_config(reach, &cluster, &args.target, Some(base)).await?;
-            Ok(between(&base.objects, &desired.objects, &redactor))
+            let secrets = Secrets::new(base.masks.clone().and(desired.masks.clone()))?;
+            Ok(between(&base.objects, &desired.objects, &secrets))
         }
     }
 }
 
 /// Compares with what is live: what would be created, changed and pruned.
-async fn against_cluster(
-    cluster: &Cluster,
-    desired: &Desired,
-    redactor: &Redactor,
-) -> Result<Vec<Difference>, Failure> {
+async fn against_cluster(cluster: &Cluster, desired: &Desired, secrets: &Secrets) -> Result<Vec<Difference>, Failure> {
     let mut differences = Vec::new();
     let mut wanted = BTreeSet::new();
     for object in &desired.objects {
@@ -96,10 +88,10 @@ async fn against_cluster(
             None => differences.push(Difference {
                 id: object.id(),
                 before: None,
-                after: Some(redactor.redact(object)),
+                after: secrets.hide(None, Some(object)).1,
                 changes: Vec::new(),
             }),
-            Some(live) => differences.extend(change(cluster, object, &live, redactor).await?),
+            Some(live) => differences.extend(change(cluster, object, &live, secrets).await?),
         }
     }
     for (api_version, id) in &desired.inventory {
@@ -108,7 +100,7 @@ async fn against_cluster(
         }
         let namespace = id.namespace.as_deref().unwrap_or_default();
         if let Some(live) = get(&cluster.client, api_version, &id.kind, namespace, &id.name).await? {
-            let before = Some(redactor.redact(&live));
+            let (before, _) = secrets.hide(Some(&live), None);
             differences.push(Difference { id: id.clone(), before, after: None, changes: Vec::new() });
         }
     }
@@ -119,7 +111,7 @@ async fn change(
     cluster: &Cluster,
     wish: &Object,
     live: &Object,
-    redactor: &Redactor,
+    secrets: &Secrets,
 ) -> Result<Option<Difference>, Failure> {
     let manager = FieldManager::Sync.name();
     let namespace = live.namespace().unwrap_or_default();
@@ -136,7 +128,7 @@ async fn change(
         _ => Applied::Unknown,
     };
     let options = CompareOptions { field_manager: manager, applied, claims: &claims, ignore: &[] };
-    let (object, live) = (redactor.redact(&object), redactor.redact(live));
+    let (Some(live), Some(object)) = secrets.hide(Some(live), Some(&object)) else { return Ok(None) };
     let comparison = compare(&object, &live, &options);
     if comparison.is_in_sync() {
         return Ok(None);
@@ -160,12 +152,13 @@ fn is_mark(key: &str) -> bool {
 }
 
 /// Compares what two branches say.
-fn between(base: &[Object], head: &[Object], redactor: &Redactor) -> Vec<Difference> {
-    let find = |objects: &[Object], id: &ObjectId| {
-        objects.iter().find(|object| object.id() == *id).map(|object| redactor.redact(object))
-    };
+fn between(base: &[Object], head: &[Object], secrets: &Secrets) -> Vec<Difference> {
+    let find = |objects: &[Object], id: &ObjectId| objects.iter().find(|object| object.id() == *id).cloned();
     let ids: BTreeSet<ObjectId> = base.iter().chain(head).map(Object::id).collect();
-    let pairs = ids.into_iter().map(|id| (find(base, &id), find(head, &id), id));
+    let pairs = ids.into_iter().map(|id| {
+        let (before, after) = secrets.hide(find(base, &id).as_ref(), find(head, &id).as_ref());
+        (before, after, id)
+    });
     let changed = pairs.filter(|(before, after, _)| match (before, after) {
         (Some(before), Some(after)) => diff_engine::normalise(before) != diff_engine::normalise(after),
         _ => true,

@@ -33,7 +33,7 @@ fn co_owned(managers: usize, fields: usize) -> Object {
 #[test]
 fn case_41_many_managers_and_megabytes_of_their_fields_are_compared_soon() {
     let desired = object("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: qa}, data: {a: ours}}");
-    let live = co_owned(200, 2_000);
+    let live = co_owned(200, 3_000);
     assert!(live.to_json().to_string().len() > 8 << 20);
     let begun = Instant::now();
     assert!(differs(&desired, &live));

@@ -45,8 +45,8 @@ fn case_02_what_was_opened_stays_what_it_was_while_the_branch_moves() {
     let remote = MemoryRemote::new("fleet");
     let (mut repository, first) = seed(&remote, &["apps/web=safe"]);
     let tree = repository.tree_at(first).unwrap();
-    let edits = [Edit::delete("apps/web"), Edit::put("apps/web/x", "swapped")];
-    remote.commit("main", &edits, &plan(2_000, "swap")).unwrap();
+    remote.commit("main", &[Edit::delete("apps/web")], &plan(2_000, "remove")).unwrap();
+    remote.commit("main", &[Edit::put("apps/web/x", "swapped")], &plan(3_000, "swap")).unwrap();
     repository.fetch(&remote, "main", None).unwrap();
     assert_eq!(&*tree.read("apps/web").unwrap(), b"safe");
 }

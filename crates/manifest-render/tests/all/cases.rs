@@ -19,7 +19,6 @@ fn case_11_a_source_reads_no_environment_file_network_clock_or_chance() {
     for call in [
         "env \"HOME\"",
         "expandenv \"$HOME\"",
-        "getHostByName \"localhost\"",
         "readFile \"/etc/passwd\"",
         "exec \"id\"",
         "httpGet \"http://169.254.169.254\"",
@@ -28,6 +27,10 @@ fn case_11_a_source_reads_no_environment_file_network_clock_or_chance() {
         let said = outcome(&chart("", &format!("a: {{{{ {call} }}}}\n")), "c");
         assert!(said.contains(&format!("function \"{name}\" not defined")), "{said}");
     }
+    let resolved =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {ip: {{ getHostByName \"localhost\" | quote }}}\n";
+    let found = rendered(&chart("", resolved), "c").unwrap().objects[0].object.to_json();
+    assert_eq!(found.pointer("/data/ip"), Some(&serde_json::json!("")), "names are not resolved");
     for program in
         ["importstr '/etc/passwd'", "importstr '../../etc/passwd'", "std.native('exec')('id')", "std.extVar('HOME')"]
     {
@@ -47,11 +50,17 @@ fn case_11_a_source_reads_no_environment_file_network_clock_or_chance() {
 
 #[test]
 fn case_12_nothing_is_fetched_or_run_for_a_chart_that_says_so() {
-    for repository in ["file://../other", "file:///etc", "ext::sh -c id", "http://169.254.169.254/charts"] {
+    let missing = "found in Chart.yaml, but missing in charts/ directory: other";
+    for (repository, message) in [
+        ("file://../../other", "path `../../other` leads out of the tree"),
+        ("file:///etc", "path `/etc` is absolute, paths are relative to the root of the tree"),
+        ("ext::sh -c id", missing),
+        ("http://169.254.169.254/charts", missing),
+    ] {
         let about = format!("dependencies:\n- name: other\n  version: 1.0.0\n  repository: \"{repository}\"\n");
         let files = chart(&about, "a: 1\n").with("other/Chart.yaml", "apiVersion: v2\nname: other\nversion: 1.0.0\n");
         let said = outcome(&files, "c");
-        assert!(said.contains("found in Chart.yaml, but missing in charts/ directory: other"), "{repository}: {said}");
+        assert!(said.contains(message), "{repository}: {said}");
     }
     let files = chart("", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
         .with("c/plugin.yaml", "name: x\nhooks: {install: reboot}\n")

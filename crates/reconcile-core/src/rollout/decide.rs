@@ -44,8 +44,14 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         plan.stage(route::release(snapshot));
         return plan;
     }
-    if !snapshot.problems.is_empty() {
-        status::invalid(snapshot, &mut plan);
+    if let Some(problem) = snapshot.problems.first() {
+        match snapshot.settles_at() {
+            Some(moment) => {
+                plan.wait("what the Rollout names".to_owned(), problem.to_string());
+                plan.wake_at(moment);
+            }
+            None => status::invalid(snapshot, &mut plan),
+        }
         return plan;
     }
     if !snapshot.unreadable.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::Problem;
 use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
-use object_model::{Object, PodHash, Timestamp, Uid};
+use object_model::{Duration, Object, PodHash, Timestamp, Uid};
 
 use super::experiments::{self, ExperimentView};
 use super::model::{self, Step, StepKind};
@@ -18,7 +18,11 @@ use super::routing::Routing;
 use super::unreadable;
 use super::workload;
 use crate::analysis::recipe;
+use crate::time::after;
 use crate::{Key, View, kinds};
+
+/// Longer than watches of one server are apart, with the second to which the server rounds its times.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// One AnalysisRun of a Rollout.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct Snapshot {
     pub spec: Rollout,
     /// What is wrong with the spec.
     pub problems: Vec<Problem>,
+    /// Whether some of them are the spec's own; the others are about what it names.
+    pub(super) is_unfit_by_itself: bool,
     /// Amounts of the template that can't be read and were left out, by their paths.
     pub unreadable: Vec<String>,
     /// Its status.
@@ -100,6 +106,7 @@ impl Snapshot {
         let rollout = view.get(&kinds::rollout(), &key.namespace, &key.name)?;
         let uid = rollout.uid()?;
         let (mut spec, mut problems) = Rollout::parse(&rollout);
+        let is_unfit_by_itself = !problems.is_empty();
         let workload = workload::resolve(view, key, &mut spec, &mut problems);
         let unreadable = unreadable::relieve(&mut spec.template);
         let status = RolloutStatus::parse(&rollout);
@@ -145,6 +152,7 @@ impl Snapshot {
             rollout,
             spec,
             problems,
+            is_unfit_by_itself,
             unreadable,
             status,
             steps,
@@ -155,6 +163,16 @@ impl Snapshot {
         };
         snapshot.routing.additional = experiments::shares(&snapshot);
         Some(snapshot)
+    }
+
+    /// Until when what the spec names may still be on its way: a Service or template of the same commit comes by another
+    /// watch, and may be seen later than the Rollout. `None` when there is nothing to wait for.
+    pub(super) fn settles_at(&self) -> Option<Timestamp> {
+        let changed = self.rollout.changed_at().filter(|_| !self.is_unfit_by_itself)?;
+        let settled = after(changed, SETTLING)?;
+        // What a clock far ahead of this one wrote is not waited for.
+        let is_recent = self.now < settled && changed <= after(self.now, SETTLING)?;
+        is_recent.then_some(settled)
     }
 
     /// The canary strategy.

@@ -1,7 +1,7 @@
 //! What makes a spec invalid, in Argo's words: the first mistake is told.
 
-use reconcile_core::kinds;
 use reconcile_core::rollout::RolloutDomain;
+use reconcile_core::{Wake, kinds};
 use serde_json::{Value, json};
 
 use crate::play::Play;
@@ -213,4 +213,28 @@ fn what_is_referred_to() {
         assert_eq!(message(&[], strategy), wanted);
     }
     assert_eq!(message(&[], canary(analysis("endless"))), "", "an analysis in the background ends with the update");
+}
+
+#[test]
+fn what_is_named_may_be_seen_later_than_the_rollout() {
+    let analysis = |name: &str| canary(json!({"analysis": {"templates": [{"templateName": name}]}}));
+    for (changed, strategy, is_told) in [
+        ("2025-12-31T23:59:59Z", analysis("gone"), false),
+        ("2025-12-31T23:59:57Z", analysis("gone"), true),
+        ("2026-01-01T00:01:00Z", analysis("gone"), true),
+        ("2025-12-31T23:59:59Z", canary(json!({"steps": [{"setWeight": 101}]})), true),
+    ] {
+        let mut play = Play::new(RolloutDomain::default(), "qa", "web");
+        let mut object = rollout(json!({}));
+        object["spec"]["strategy"] = strategy.clone();
+        object["metadata"]["managedFields"] = json!([
+            {"manager": "sluice-sync", "operation": "Apply", "time": changed},
+            {"manager": "sluice-rollout", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"},
+        ]);
+        play.put(&kinds::rollout(), object);
+        let plan = play.plan();
+        assert_eq!(plan.status.is_some(), is_told, "{changed} {strategy}");
+        assert_eq!(plan.report.waiting.is_empty(), is_told);
+        assert_eq!(matches!(plan.wake, Wake::At(_)), !is_told, "it looks again by itself");
+    }
 }

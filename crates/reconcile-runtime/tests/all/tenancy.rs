@@ -106,7 +106,12 @@ async fn case_14_powerful_kinds_are_refused_by_the_rights_of_the_tenant_and_the_
     eventually(|| tenant.world.has("configmaps", "qa", "harmless")).await;
     eventually(|| tenant.failures("shop").matches("\"object\"").count() == powerful.len()).await;
     let failures = tenant.failures("shop");
-    for kind in ["ClusterRoleBinding up", "Namespace mine", "Node mine", "GitOpsConfig qa/child"] {
+    for kind in [
+        "ClusterRoleBinding.rbac.authorization.k8s.io up",
+        "Namespace mine",
+        "Node mine",
+        "GitOpsConfig.sluice.dev qa/child",
+    ] {
         assert!(failures.contains(kind), "{kind} in {failures}");
     }
     assert!(!tenant.world.has("clusterrolebindings.rbac.authorization.k8s.io", "", "up"));

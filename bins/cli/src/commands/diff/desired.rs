@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use api::GitOpsConfig;
 use manifest_render::{Budget, ChartInput, Limits, Source, render};
-use object_model::{Object, ObjectId};
+use object_model::{Masks, Object, ObjectId};
 use reconcile_core::{Actor, Answer, FetchSource, Question};
 use reconcile_runtime::{ApiClient, Clock, GitBackend, GitOptions, GitWorker, RemotePolicy, StandardRemotes};
 use scenario::setting::{get, is_namespaced, list};
@@ -25,6 +25,8 @@ const RENDER_TIME_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Desired {
     pub(crate) objects: Vec<Object>,
     pub(crate) inventory: Vec<(String, ObjectId)>,
+    /// The texts that the render got from Secrets and encrypted files.
+    pub(crate) masks: Masks,
 }
 
 /// Renders a path on disk.
@@ -42,7 +44,11 @@ pub(crate) async fn of_path(cluster: &Cluster, path: &Path, args: &Diff) -> Resu
     let budget = Budget::new(Limits::default()).with_deadline(move || started.elapsed() > RENDER_TIME_MAX);
     let rendered = render(&source, &files, &budget).map_err(|error| Failure::new(error.to_string()))?;
     let objects = rendered.objects.into_iter().map(|item| item.object);
-    Ok(Desired { objects: placed(cluster, objects, &cluster.namespace).await?, inventory: Vec::new() })
+    Ok(Desired {
+        objects: placed(cluster, objects, &cluster.namespace).await?,
+        inventory: Vec::new(),
+        masks: Masks::default(),
+    })
 }
 
 /// Fetches and renders what a config delivers, or would deliver from another branch.
@@ -106,7 +112,8 @@ pub(crate) async fn of_object(cluster: &Cluster, config: &Object, branch: Option
         true => inventory(cluster, &uid).await?,
         false => Vec::new(),
     };
-    Ok(Desired { objects, inventory })
+    let masks = rendered.surroundings.as_ref().map(|surroundings| (*surroundings.masks).clone()).unwrap_or_default();
+    Ok(Desired { objects, inventory, masks })
 }
 
 fn unanswered(answer: Answer) -> Failure {
