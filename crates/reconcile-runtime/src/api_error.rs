@@ -5,6 +5,8 @@ use serde_json::Value;
 
 /// How much of a server's message is kept.
 const MESSAGE_CHARS_MAX: usize = 1_024;
+/// How much of that is the end of a longer one.
+const MESSAGE_END_CHARS: usize = 200;
 
 /// Why a request to the API server gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,11 +86,17 @@ fn has_cause(answer: &Value, reason: &str) -> bool {
     causes.is_some_and(|causes| causes.iter().any(|cause| cause.get("reason").and_then(Value::as_str) == Some(reason)))
 }
 
-/// A message cut to what is kept of it.
+/// A message cut to what is kept of it: its beginning names the object and the field, and after what may be a whole pod its
+/// end says what is wrong with that.
 pub(crate) fn bounded(message: &str) -> String {
-    let mut chars = message.trim().chars();
-    let head: String = chars.by_ref().take(MESSAGE_CHARS_MAX).collect();
-    if chars.next().is_some() { format!("{head}...") } else { head }
+    let message = message.trim();
+    let excess = message.chars().count().saturating_sub(MESSAGE_CHARS_MAX);
+    if excess == 0 {
+        return message.to_owned();
+    }
+    let head = MESSAGE_CHARS_MAX - MESSAGE_END_CHARS;
+    let (head, rest): (String, _) = (message.chars().take(head).collect(), message.chars().skip(head + excess));
+    format!("{head}...{}", rest.collect::<String>())
 }
 
 /// An error with its sources.
@@ -129,5 +137,18 @@ mod tests {
         let code = StatusCode::TOO_MANY_REQUESTS;
         assert_eq!(classify(code, budget), ApiError::Refused { code: 429, message: "m".into() });
         assert!(matches!(classify(code, busy), ApiError::Unavailable { .. }));
+    }
+
+    #[test]
+    fn a_long_refusal_keeps_its_beginning_and_what_is_wrong() {
+        let dump = format!(
+            "Job.batch \"once\" is invalid: spec.template: Invalid value: {}: field is immutable",
+            "ä".repeat(5_000)
+        );
+        let kept = bounded(&dump);
+        assert!(kept.starts_with("Job.batch \"once\" is invalid: spec.template: Invalid value: ää"));
+        assert!(kept.contains("ä...ä") && kept.ends_with("ä: field is immutable"), "{kept}");
+        assert_eq!(kept.chars().count(), MESSAGE_CHARS_MAX + 3);
+        assert_eq!(bounded(" short "), "short");
     }
 }
