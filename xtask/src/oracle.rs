@@ -1,12 +1,15 @@
 //! `cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]`: our output
 //! held against real tools'. `cargo xtask oracle health --scripts FOLDER`: Argo CD's health scripts against its own cases.
-//! `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which tests compare with.
+//! `cargo xtask oracle argo`: the recorded answers of Argo Rollouts' packages made again, which tests compare with. `sops`: files
+//! that the real SOPS encrypts, which tests read.
 //!
 //! Without a flag the recorded output of public charts is compared. `--flips` renders each of them with every file of its
 //! `ci/` folder and with every boolean turned round, `--written` renders the small charts of
 //! crates/manifest-render/fixtures/charts.txt, `--generated` charts of random expressions, all against the real Helm;
 //! `--all` does all of it. The comparing programs are examples of the crates `manifest-render` and `health-rules`;
 //! differences that are known stand in fixtures, with their reasons.
+
+mod sops;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 
 const USAGE: &str = "usage: cargo xtask oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] \
-                     [NAME...] | health --scripts FOLDER | argo";
+                     [NAME...] | health --scripts FOLDER | argo | sops";
 /// Expressions of `--all`.
 const GENERATED: u32 = 4_000;
 
@@ -36,6 +39,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     match (tool.as_str(), rest) {
         ("helm", _) => {}
         ("argo", []) => return argo(),
+        ("sops", []) => return sops::record(),
         ("health", _) => return health(rest),
         _ => bail!("unknown tool `{tool}` or too many arguments; {USAGE}"),
     }

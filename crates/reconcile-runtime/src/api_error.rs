@@ -51,6 +51,10 @@ pub enum ApiError {
     },
 }
 
+/// So the server says that what was applied does not fit the schema, or has values that its type can't read: no repeat
+/// mends that, though the code says so.
+const UNREADABLE: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
+
 /// What a refusal of the server means.
 pub(crate) fn classify(status: StatusCode, body: &[u8]) -> ApiError {
     let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -67,8 +71,7 @@ pub(crate) fn classify(status: StatusCode, body: &[u8]) -> ApiError {
         (410, _) => ApiError::Expired { message },
         // The server is not busy: it says that the pod is needed where it is.
         (429, _) if has_cause(&answer, "DisruptionBudget") => ApiError::Refused { code: 429, message },
-        // So the server says that an apply does not fit the schema, which no repeat mends.
-        (500, _) if message.contains("failed to create typed patch object") => ApiError::Refused { code: 422, message },
+        (500, _) if UNREADABLE.iter().any(|words| message.contains(words)) => ApiError::Refused { code: 422, message },
         (408 | 429, _) | (500..=599, _) => {
             ApiError::Unavailable { message: format!("{message} (HTTP {})", status.as_u16()) }
         }

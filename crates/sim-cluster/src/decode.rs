@@ -17,6 +17,25 @@ pub(crate) fn decode(call: &Call, body: Value, warnings: &mut Vec<String>) -> Re
     Ok(value)
 }
 
+/// Decodes what applying has made of an object. Values that only its type can read, such as base64, are found out here.
+pub(crate) fn decode_applied(
+    call: &Call,
+    named_namespace: &str,
+    applied: Value,
+    warnings: &mut Vec<String>,
+) -> Result<Value, ApiError> {
+    let (value, surplus) = decode_loosely(call, applied, warnings).map_err(|Undecodable::Value(problem)| {
+        let (place, resource) = (place(call, named_namespace), &call.resource);
+        let kind = kind_of(resource);
+        // Go's converter reads bytes by itself, other texts are read by their types.
+        let by = if problem.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+        let why = format!("unable to convert unstructured object to {kind}: {by}{problem}");
+        ApiError::new(500, "", format!("failed to convert new object ({place}) to proper version: {why}"))
+    })?;
+    report(call, surplus, warnings)?;
+    Ok(value)
+}
+
 /// Decodes what a patch has made of an object: surplus fields are the patch's fault, which `shown` shows.
 pub(crate) fn decode_patched(
     call: &Call,
@@ -127,9 +146,13 @@ pub(crate) fn empty(resource: &ResourceType) -> Value {
 
 /// `/web; apps/v1, Kind=Deployment`, as messages about apply name an object.
 pub(crate) fn place(call: &Call, named_namespace: &str) -> String {
-    let resource = &call.resource;
     // The message is about the applied object, which seldom names its namespace.
-    format!("{named_namespace}/{}; {}/{}, Kind={}", call.name, resource.group, resource.version, resource.kind)
+    format!("{named_namespace}/{}; {}", call.name, kind_of(&call.resource))
+}
+
+/// `apps/v1, Kind=Deployment`.
+fn kind_of(resource: &ResourceType) -> String {
+    format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind)
 }
 
 /// An applied configuration may only have fields that its type declares, with values of their types.

@@ -385,7 +385,7 @@ impl Cluster {
         let applied = apply::apply(&live, &empty, &body, managers, &writer, call.options.is_forced, at);
         let (merged, managers) = applied.map_err(|error| apply_error(call, &named, error))?;
         let mut warnings = Vec::new();
-        let mut merged = decode::decode(call, merged, &mut warnings)?;
+        let mut merged = decode::decode_applied(call, &named, merged, &mut warnings)?;
         if call.options.manager == "kubectl" {
             renew_last_applied(&mut merged, sent);
         }

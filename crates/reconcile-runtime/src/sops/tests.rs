@@ -125,3 +125,29 @@ fn without_its_key_a_file_is_an_error_and_never_rendered_as_it_stands() {
     assert_eq!(error, "`main.agekey` has a line that is no age key");
     assert!(!format!("{:?}", keys()).contains("AGE-SECRET"), "{:?}", keys());
 }
+
+/// `cargo xtask oracle sops` writes them.
+#[test]
+fn what_the_real_sops_encrypted_is_read_back() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sops");
+    let key = std::fs::read_to_string(folder.join("main.agekey")).unwrap();
+    let keys = SopsKeys::parse(&BTreeMap::from([("main.agekey".to_owned(), Secret::new(key))])).unwrap();
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder.join("encrypted")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let encrypted = std::fs::read(&path).unwrap();
+        let opened = decrypt(name, &encrypted, Some(&keys)).unwrap();
+        if name == "only-encrypted.yaml" {
+            assert!(matches!(opened, Err(SopsError::Unsupported(_))));
+            continue;
+        }
+        let values = |content: &[u8]| -> Vec<Value> {
+            yaml::parse(content).unwrap().into_iter().map(|document| document.value).collect()
+        };
+        let plain = std::fs::read(folder.join("plain").join(name)).unwrap();
+        assert_eq!(values(&opened.unwrap_or_else(|error| panic!("{name}: {error}")).content), values(&plain), "{name}");
+        read += 1;
+    }
+    assert!(read >= 5, "{read} files");
+}
