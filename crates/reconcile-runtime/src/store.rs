@@ -249,14 +249,16 @@ impl Store {
         let store = self.kinds.get_mut(kind)?;
         let version = version_of(&object);
         let place = place_of(kind, &object);
-        if version <= store.watched {
+        let is_seen = |have: &Arc<Object>| version_of(have) == version;
+        // An answer about the version that the watch told is compared with it, an older one is no news.
+        if version <= store.watched && !store.objects.get(&place).is_some_and(is_seen) {
             return None;
         }
         if !store.selector.matches(&object) {
             return store.remove(kind, &place);
         }
         let change = store.upsert(kind, place.clone(), object, Source::Own);
-        if change.is_some() {
+        if change.is_some() && version > store.watched {
             let pending = Pending { version: Some(version), deleted: None, since: now, sequence };
             store.pending.insert(place, pending);
         }
@@ -319,13 +321,16 @@ impl KindStore {
         if source == Source::Watch && self.is_older_than_own(&place, &object, version) {
             return None;
         }
-        if let Some(have) = self.objects.get(&place) {
-            let have_version = version_of(have);
-            if have_version > version || (have_version == version && version != 0) {
-                return None;
-            }
+        let have = self.objects.get(&place);
+        let have_version = have.map_or(0, |have| version_of(have));
+        if have_version > version {
+            return None;
         }
         let object = Arc::new(slim(object));
+        // The same version may read otherwise: while a definition changes, a watch of before leaves out the new fields.
+        if version != 0 && have_version == version && have == Some(&object) {
+            return None;
+        }
         let old = self.objects.insert(place.clone(), object.clone());
         if let Some(old) = &old {
             self.unindex(&place, old);
@@ -444,6 +449,23 @@ mod tests {
         assert!(store.apply(&kind(), object("a", "u", 9)).is_none(), "the echo of an own write is no change");
         assert!(store.next_overdue().is_none());
         assert!(store.apply(&kind(), object("a", "u", 11)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_write_returns_is_believed_over_what_a_watch_of_an_older_definition_left_out() {
+        let mut store = synced(vec![object("a", "u", 5)], 5);
+        let whole = |version: u64| {
+            let mut object = object("a", "u", version);
+            object.set_at(&["spec", "weight"], 9.into());
+            object
+        };
+        store.apply(&kind(), object("a", "u", 11));
+        assert!(store.wrote(&kind(), whole(11), Instant::now()).is_some());
+        assert!(store.wrote(&kind(), whole(11), Instant::now()).is_none(), "the same again is no news");
+        assert!(store.next_overdue().is_none(), "the watch has told of this version");
+        let seen = store.get(&kind(), "qa", "a").unwrap();
+        assert_eq!(seen.pointer("/spec/weight"), Some(&9.into()));
+        assert!(store.wrote(&kind(), object("a", "u", 10), Instant::now()).is_none(), "an older answer is none either");
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,12 +28,15 @@ pub(super) fn record() -> Result<()> {
     for name in names {
         let plain = folder.join("plain").join(&name);
         let text = std::fs::read_to_string(&plain)?;
-        let flags = text.lines().find_map(|line| line.strip_prefix("# sops: ")).unwrap_or_default();
+        let told =
+            |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark)).unwrap_or_default().split_whitespace();
         let mut command = Command::new(&sops);
-        command
-            .args(["encrypt", "--age", recipient])
-            .args(flags.split(' ').filter(|flag| !flag.is_empty()))
-            .arg(&plain);
+        command.current_dir(&folder);
+        match told("# config: ").next() {
+            Some(config) => command.args(["--config", config, "encrypt"]),
+            None => command.args(["encrypt", "--age", recipient]),
+        };
+        command.args(told("# sops: ")).arg(&plain);
         let encrypted = run::output(&mut command)?;
         std::fs::write(folder.join("encrypted").join(&name), encrypted)?;
         println!("{}", Path::new(&name).display());

@@ -1,4 +1,4 @@
-//! The values and comments of a file in the order in which they stand: the authentication code is of them in this order.
+//! The values of a file in the order in which they stand: the authentication code is of them in this order.
 
 use serde_json::Value;
 use yaml::{Document, Position, Step};
@@ -17,24 +17,8 @@ pub(super) struct Leaf<'d> {
 impl Leaf<'_> {
     /// What ties an encrypted value to its place.
     pub(super) fn place(&self) -> String {
-        place_of(&self.keys)
+        self.keys.iter().map(|key| format!("{key}:")).collect()
     }
-}
-
-/// What ties an encrypted value to a place.
-pub(super) fn place_of(keys: &[String]) -> String {
-    keys.iter().map(|key| format!("{key}:")).collect()
-}
-
-/// What the authentication code is of.
-#[derive(Debug, Clone)]
-pub(super) enum Item<'d> {
-    Leaf(Leaf<'d>),
-    /// The text behind the sign of a comment, and the value that comes after it.
-    Comment {
-        text: String,
-        next: Option<Leaf<'d>>,
-    },
 }
 
 /// What a value that is not encrypted adds to the code; null adds nothing.
@@ -51,8 +35,8 @@ pub(super) fn hashed(value: &Value) -> Option<String> {
     }
 }
 
-/// All values and comments but those of the part `sops`.
-pub(super) fn in_order<'d>(text: &str, documents: &'d [Document], is_json: bool) -> Vec<Item<'d>> {
+/// All values but those of the part `sops`.
+pub(super) fn in_order(documents: &[Document]) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     for (document, content) in documents.iter().enumerate() {
         let mut way = Way { document, content, path: Vec::new(), keys: Vec::new(), leaves: Vec::new() };
@@ -60,52 +44,7 @@ pub(super) fn in_order<'d>(text: &str, documents: &'d [Document], is_json: bool)
         leaves.extend(way.leaves);
     }
     leaves.sort_by_key(|leaf| leaf.position);
-    if is_json {
-        return leaves.into_iter().map(Item::Leaf).collect();
-    }
-    let hidden = hidden_lines(text);
-    let mut comments = text.lines().enumerate().filter_map(|(index, line)| {
-        let line_number = u32::try_from(index + 1).ok()?;
-        let is_hidden = hidden.iter().any(|(from, to)| (*from..*to).contains(&line_number));
-        let comment = line.trim_start().strip_prefix('#').filter(|_| !is_hidden)?;
-        Some((line_number, comment.to_owned()))
-    });
-    let mut items = Vec::new();
-    let mut comment = comments.next();
-    for leaf in leaves {
-        while let Some((_, text)) = comment.take_if(|(line, _)| *line < leaf.position.line) {
-            items.push(Item::Comment { text, next: Some(leaf.clone()) });
-            comment = comments.next();
-        }
-        items.push(Item::Leaf(leaf));
-    }
-    let last = items.iter().rev().find_map(|item| match item {
-        Item::Leaf(leaf) => Some(leaf.clone()),
-        Item::Comment { .. } => None,
-    });
-    let rest = comment.into_iter().chain(comments);
-    items.extend(rest.map(|(_, text)| Item::Comment { text, next: last.clone() }));
-    items
-}
-
-/// The lines of the parts `sops`: from their key to the next line that is not within.
-fn hidden_lines(text: &str) -> Vec<(u32, u32)> {
-    let mut hidden = Vec::new();
-    let mut from = None;
-    let mut number = 0;
-    for line in text.lines() {
-        number += 1;
-        let is_within = line.is_empty() || line.starts_with([' ', '\t', '-']) && line != "---";
-        if let Some(begin) = from.filter(|_| !is_within) {
-            hidden.push((begin, number));
-            from = None;
-        }
-        if line.starts_with("sops:") {
-            from = Some(number);
-        }
-    }
-    hidden.extend(from.map(|begin| (begin, number + 1)));
-    hidden
+    leaves
 }
 
 /// A walk through one document.

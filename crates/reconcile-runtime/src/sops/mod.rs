@@ -1,7 +1,7 @@
 //! Files that SOPS encrypted with age keys: decrypted in memory, and only when nobody changed them.
 //!
-//! YAML and JSON files are read, with their comments on lines of their own. Other stores, other keys than age's, groups of
-//! keys, and a code over encrypted values only are told as not supported: such a file is never rendered as it stands.
+//! YAML and JSON files are read; comments are lost, as no authentication code is of them. Other stores, other keys than
+//! age's and groups of keys are told as not supported: such a file is never rendered as it stands.
 
 mod age;
 mod leaves;
@@ -20,7 +20,13 @@ use subtle::ConstantTimeEq as _;
 use yaml::{Document, Step};
 
 use age::Identity;
-use leaves::{Item, Leaf};
+use leaves::Leaf;
+
+/// What the code begins with where it is of encrypted values only (`mac_only_encrypted`), so that it is no other's.
+const ENCRYPTED_ONLY: [u8; 32] = [
+    0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b, 0x0b, 0x97, 0x5b,
+    0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
+];
 
 /// How SOPS encrypts values: with a nonce of 32 bytes.
 type Cipher = AesGcm<Aes256, U32>;
@@ -98,34 +104,45 @@ pub(crate) fn decrypt(path: &str, content: &[u8], keys: Option<&SopsKeys>) -> Op
         documents.iter().find_map(|document| document.value.get("sops").filter(|sops| sops.get("mac").is_some()));
     let sops = sops?.clone();
     let Some(keys) = keys else { return Some(Err(SopsError::NoKeys)) };
-    let text = std::str::from_utf8(content).ok()?;
-    Some(open(text, &documents, &sops, keys, path.ends_with(".json")))
+    Some(open(&documents, &sops, keys, path.ends_with(".json")))
 }
 
-fn open(
-    text: &str,
-    documents: &[Document],
-    sops: &Value,
-    keys: &SopsKeys,
-    is_json: bool,
-) -> Result<Decrypted, SopsError> {
+fn open(documents: &[Document], sops: &Value, keys: &SopsKeys, is_json: bool) -> Result<Decrypted, SopsError> {
     let cipher = data_key(sops, keys)?;
     let mut hash = Context::new(&SHA512);
+    let is_of_encrypted_only = sops.get("mac_only_encrypted").and_then(Value::as_bool) == Some(true);
+    if is_of_encrypted_only {
+        hash.update(&ENCRYPTED_ONLY);
+    }
     let mut texts = Vec::new();
     let mut values: Vec<Value> = documents.iter().map(|document| document.value.clone()).collect();
-    for item in leaves::in_order(text, documents, is_json) {
-        match item {
-            Item::Leaf(leaf) => {
-                let plain = plain_value(&cipher, &leaf, &mut hash, &mut texts)?;
-                let place = values.get_mut(leaf.document).and_then(|value| value_at(value, &leaf.path));
-                if let (Some(plain), Some(place)) = (plain, place) {
-                    *place = plain;
-                }
+    let mut comments = Vec::new();
+    for leaf in leaves::in_order(documents) {
+        let Some(sealed) = leaf.value.as_str().and_then(Sealed::parse) else {
+            if let Some(text) = leaves::hashed(leaf.value).filter(|_| !is_of_encrypted_only) {
+                hash.update(text.as_bytes());
             }
-            Item::Comment { text, next } => hash.update(&comment(&cipher, &text, next.as_ref())),
+            continue;
+        };
+        // A comment between the items of a list was made an item.
+        if sealed.kind == "comment" {
+            sealed.open(&cipher, &leaf.place()).ok_or_else(|| SopsError::Value(leaf.keys.join(".")))?;
+            comments.push((leaf.document, leaf.path));
+            continue;
+        }
+        let plain = plain_value(&cipher, &leaf, &sealed, &mut hash, &mut texts)?;
+        if let Some(place) = values.get_mut(leaf.document).and_then(|value| value_at(value, &leaf.path)) {
+            *place = plain;
         }
     }
     check_mac(&cipher, sops, hash)?;
+    for (document, path) in comments.iter().rev() {
+        let Some((Step::Index(index), list)) = path.split_last() else { continue };
+        let list = values.get_mut(*document).and_then(|value| value_at(value, list)).and_then(Value::as_array_mut);
+        if let Some(list) = list.filter(|list| *index < list.len()) {
+            list.remove(*index);
+        }
+    }
     let mut content = String::new();
     for mut value in values {
         if let Value::Object(map) = &mut value {
@@ -158,9 +175,6 @@ fn data_key(sops: &Value, keys: &SopsKeys) -> Result<Cipher, SopsError> {
     };
     if is_set("key_groups") || is_set("shamir_threshold") {
         return Err(SopsError::Unsupported("its key is shared among groups of keys"));
-    }
-    if sops.get("mac_only_encrypted").and_then(Value::as_bool) == Some(true) {
-        return Err(SopsError::Unsupported("its authentication code is not of everything (mac_only_encrypted)"));
     }
     let recipients = sops.get("age").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if recipients.is_empty() {
@@ -196,25 +210,20 @@ impl<'t> Sealed<'t> {
     }
 }
 
-/// Takes a value into the code, and gives what it is in the clear when it was encrypted.
+/// Takes an encrypted value into the code, and gives what it is in the clear.
 fn plain_value(
     cipher: &Cipher,
     leaf: &Leaf<'_>,
+    sealed: &Sealed<'_>,
     hash: &mut Context,
     texts: &mut Vec<String>,
-) -> Result<Option<Value>, SopsError> {
-    let Some(sealed) = leaf.value.as_str().and_then(Sealed::parse) else {
-        if let Some(text) = leaves::hashed(leaf.value) {
-            hash.update(text.as_bytes());
-        }
-        return Ok(None);
-    };
+) -> Result<Value, SopsError> {
     let bad = || SopsError::Value(leaf.keys.join("."));
     let bytes = sealed.open(cipher, &leaf.place()).ok_or_else(bad)?;
     hash.update(&bytes);
     let text = String::from_utf8(bytes).map_err(|_| bad())?;
     let value = match sealed.kind {
-        "str" | "bytes" | "comment" => Value::from(text.as_str()),
+        "str" | "bytes" | "time" => Value::from(text.as_str()),
         "int" => Value::from(text.parse::<i64>().map_err(|_| bad())?),
         "float" => serde_json::Number::from_f64(text.parse().map_err(|_| bad())?).map(Value::from).ok_or_else(bad)?,
         "bool" => Value::from(text.eq_ignore_ascii_case("true")),
@@ -227,17 +236,7 @@ fn plain_value(
         texts.push(decoded);
     }
     texts.push(text);
-    Ok(Some(value))
-}
-
-/// A comment as it was before it was encrypted. Where it belongs is not written down, but only one place opens it.
-fn comment(cipher: &Cipher, text: &str, next: Option<&Leaf<'_>>) -> Vec<u8> {
-    let plain = || text.as_bytes().to_vec();
-    let Some(sealed) = Sealed::parse(text.trim()) else { return plain() };
-    let keys = next.map(|leaf| leaf.keys.as_slice()).unwrap_or_default();
-    let places = (0..=keys.len()).rev().filter_map(|depth| keys.get(..depth));
-    let mut opened = places.filter_map(|keys| sealed.open(cipher, &leaves::place_of(keys)));
-    opened.next().unwrap_or_else(plain)
+    Ok(value)
 }
 
 fn check_mac(cipher: &Cipher, sops: &Value, hash: Context) -> Result<(), SopsError> {
