@@ -54,6 +54,11 @@ impl List {
         Self { items: self.items.clone(), of }
     }
 
+    /// Returns what is shared, so that it can be seen how long it is kept.
+    pub(super) fn shared(&self) -> Option<&Rc<Items>> {
+        self.items.as_ref()
+    }
+
     /// Returns whether it is the nil slice.
     #[must_use]
     pub fn is_nil(&self) -> bool {
