@@ -1,7 +1,8 @@
-//! `cargo xtask argo-suite [--parallel N] [--reruns N] [--operator PATH] [--tools D] [SUITE[/TEST]...]`: the end-to-end tests
-//! of Argo Rollouts, as their authors published them, judge our operator on the real control plane.
+//! `cargo xtask argo-suite [--parallel N] [--reruns N] [--operator PATH] [--checkout D] [--peer PATH] [--tools D]
+//! [SUITE[/TEST]...]`: the end-to-end tests of Argo Rollouts, as their authors published them, judge our operator on the real control plane.
 //!
-//! Nothing of theirs is part of this project: the tests come from the Go module and are built in the target folder. Each
+//! Nothing of theirs is part of this project: the tests come from the Go module, or from a checkout of its repository for
+//! what no module has yet (the tests of `status.duration`), and are built in the target folder. Each
 //! suite plays in a namespace of its own, so that some can play at once; what failed is played again by itself.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,15 +22,20 @@ const INSTANCE: &str = "argo-rollouts-e2e";
 const NAMESPACE: &str = "argo-rollouts";
 /// Folders of the module that no test is built from.
 const NOT_NEEDED: [&str; 3] = ["docs", "examples", "hack"];
+/// This suite has an object with a namespace of its own, so the rest of it has to be there too.
+const IN_DEFAULT: &str = "TestAPISIXSuite";
 const FOLDER_DEPTH_MAX: usize = 24;
 
 const USAGE: &str = "usage: cargo xtask argo-suite [--parallel N] [--reruns N] [--operator PATH] [--tools D] \
-                     [SUITE[/TEST]...]";
+                     [--checkout D] [--peer PATH] [SUITE[/TEST]...]";
 
 struct Options {
     parallel: usize,
     reruns: usize,
     operator: Option<PathBuf>,
+    checkout: Option<PathBuf>,
+    /// Argo's own controller in the place of our operator, to see what its tests say of it here.
+    peer: Option<PathBuf>,
     chosen: Vec<String>,
 }
 
@@ -48,8 +54,11 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let folder = run::target().join("argo-suite");
     let mut folders = Folders { state: folder.join("control-plane"), ..Folders::default() };
     let options = parse(arguments, &mut folders)?;
-    let tests = build_tests(&folder)?;
-    let operator = match &options.operator {
+    let tests = match &options.checkout {
+        Some(checkout) => build_checkout(&folder, checkout)?,
+        None => build_tests(&folder)?,
+    };
+    let operator = match options.peer.as_ref().or(options.operator.as_ref()) {
         Some(path) => std::path::absolute(path)?,
         None => run::program("sluice-operator")?,
     };
@@ -57,10 +66,16 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     control_plane::down(&folders)?;
     let _leash = Leash::tie(&folders)?;
     let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-    let stage =
-        Stage { folder: &folder, kubectl: tools.folder.join("kubectl"), tools: &tools.folder, kubeconfig, tests };
+    let stage = Stage {
+        folder: &folder,
+        kubectl: tools.folder.join("kubectl"),
+        tools: &tools.folder,
+        kubeconfig,
+        tests,
+        default_turn: Mutex::default(),
+    };
     let played = stage.furnish().and_then(|()| {
-        let mut operator = stage.start(&operator)?;
+        let mut operator = stage.start(&operator, options.peer.is_some())?;
         let played = stage.play(&options);
         operator.kill()?;
         operator.wait()?;
@@ -73,7 +88,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
 }
 
 fn parse(arguments: &[String], folders: &mut Folders) -> Result<Options> {
-    let mut options = Options { parallel: 4, reruns: 2, operator: None, chosen: Vec::new() };
+    let mut options =
+        Options { parallel: 4, reruns: 2, operator: None, checkout: None, peer: None, chosen: Vec::new() };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().with_context(|| format!("{argument} needs a value; {USAGE}"));
@@ -81,6 +97,8 @@ fn parse(arguments: &[String], folders: &mut Folders) -> Result<Options> {
             "--parallel" => options.parallel = value()?.parse().context(USAGE)?,
             "--reruns" => options.reruns = value()?.parse().context(USAGE)?,
             "--operator" => options.operator = Some(value()?.into()),
+            "--peer" => options.peer = Some(value()?.into()),
+            "--checkout" => options.checkout = Some(std::path::absolute(value()?)?),
             "--tools" => folders.tools = std::path::absolute(value()?)?,
             flag if flag.starts_with('-') => bail!("unknown argument `{flag}`; {USAGE}"),
             name => options.chosen.push(name.to_owned()),
@@ -96,10 +114,8 @@ struct Tests {
 }
 
 fn build_tests(folder: &Path) -> Result<Tests> {
-    let source = folder.join("source");
-    let program = folder.join("e2e.test");
     let stamp = folder.join("e2e.stamp");
-    let tests = Tests { program, source };
+    let tests = Tests { program: folder.join("e2e.test"), source: folder.join("source") };
     if tests.program.is_file() && fs::read_to_string(&stamp).ok().as_deref() == Some(MODULE) {
         return Ok(tests);
     }
@@ -107,15 +123,57 @@ fn build_tests(folder: &Path) -> Result<Tests> {
         bail!("the tests are a Go program: a Go toolchain is needed to build them");
     }
     eprintln!("building the tests of {MODULE}");
-    let known = run::output(Command::new("go").args(["mod", "download", "-json", MODULE]))?;
-    let known: serde_json::Value = serde_json::from_str(&known).context("`go mod download` told something else")?;
-    let module = known.get("Dir").and_then(serde_json::Value::as_str).context("`go mod download` named no folder")?;
-    copy(Path::new(module), &tests.source, 0)?;
-    let mut go = Command::new("go");
-    go.args(["test", "-c", "-mod=mod", "-tags", "e2e", "-o"]).arg(&tests.program).arg("./test/e2e");
-    run::run(go.env("CGO_ENABLED", "0").current_dir(&tests.source))?;
+    source(folder, None)?;
+    build_go(&tests)?;
     fs::write(&stamp, MODULE)?;
     Ok(tests)
+}
+
+/// The source of Argo Rollouts: a checkout, or a copy of the Go module.
+pub(crate) fn source(folder: &Path, checkout: Option<PathBuf>) -> Result<PathBuf> {
+    let source = match checkout {
+        Some(checkout) => return Ok(checkout),
+        None => folder.join("source"),
+    };
+    if !source.is_dir() {
+        let known = run::output(Command::new("go").args(["mod", "download", "-json", MODULE]))?;
+        let known: serde_json::Value = serde_json::from_str(&known).context("`go mod download` told something else")?;
+        let module = known.get("Dir").and_then(serde_json::Value::as_str);
+        copy(Path::new(module.context("`go mod download` named no folder")?), &source, 0)?;
+    }
+    Ok(source)
+}
+
+/// Builds Argo's own controller, unless it is there already.
+pub(crate) fn build_controller(folder: &Path, source: &Path) -> Result<PathBuf> {
+    let program = folder.join("rollouts-controller");
+    if !program.is_file() {
+        eprintln!("building Argo's controller");
+        let mut go = Command::new("go");
+        go.args(["build", "-mod=mod", "-o"]).arg(&program).arg("./cmd/rollouts-controller");
+        run::run(go.env("CGO_ENABLED", "0").current_dir(source))?;
+    }
+    Ok(program)
+}
+
+/// Builds the tests of a checkout, unless its tests are built already.
+fn build_checkout(folder: &Path, checkout: &Path) -> Result<Tests> {
+    let tests = Tests { program: folder.join("checkout.test"), source: checkout.to_owned() };
+    let stamp = folder.join("checkout.stamp");
+    let known = fs::read_to_string(&stamp).is_ok_and(|built| Path::new(&built) == checkout);
+    if tests.program.is_file() && known {
+        return Ok(tests);
+    }
+    fs::create_dir_all(folder)?;
+    build_go(&tests)?;
+    fs::write(&stamp, checkout.display().to_string())?;
+    Ok(tests)
+}
+
+fn build_go(tests: &Tests) -> Result<()> {
+    let mut go = Command::new("go");
+    go.args(["test", "-c", "-mod=mod", "-tags", "e2e", "-o"]).arg(&tests.program).arg("./test/e2e");
+    run::run(go.env("CGO_ENABLED", "0").current_dir(&tests.source))
 }
 
 /// Copies a folder; the files of a module can't be written, the copies can.
@@ -143,6 +201,8 @@ struct Stage<'a> {
     tools: &'a Path,
     kubeconfig: PathBuf,
     tests: Tests,
+    /// Whose turn it is in the namespace `default`.
+    default_turn: Mutex<()>,
 }
 
 impl Stage<'_> {
@@ -158,24 +218,30 @@ impl Stage<'_> {
         run::run(&mut self.kubectl(&["apply", "--server-side", "-k", &definitions.to_string_lossy()]))?;
         let others = self.tests.source.join("test/e2e/crds");
         run::run(&mut self.kubectl(&["apply", "-f", &others.to_string_lossy()]))?;
+        let mesh = self.folder.join("app-mesh.yaml");
+        fs::write(&mesh, app_mesh_definitions())?;
+        run::run(&mut self.kubectl(&["apply", "-f", &mesh.to_string_lossy()]))?;
         run::run(&mut self.kubectl(&["create", "namespace", NAMESPACE]))?;
         let wait = ["wait", "--for", "condition=Established", "crd", "--all", "--timeout", "60s"];
         run::run(&mut self.kubectl(&wait))
     }
 
-    fn start(&self, operator: &Path) -> Result<Child> {
+    fn start(&self, operator: &Path, is_peer: bool) -> Result<Child> {
         let log = fs::File::create(self.folder.join("operator.log"))?;
         let mut command = Command::new(operator);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--namespace", NAMESPACE, "--instance-id", INSTANCE]);
-        // The tests read the controller's metrics at Argo's own port, which is the default.
-        command.args(["--domains", "rollout,analysis,experiment", "--listen", "none", "--allow-loopback"]);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--instance-id", INSTANCE]);
+        if !is_peer {
+            // The tests read the controller's metrics at Argo's own port, which is the default.
+            command.args(["--namespace", NAMESPACE]);
+            command.args(["--domains", "rollout,analysis,experiment", "--listen", "none", "--allow-loopback"]);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("failed to start {}", operator.display()))
     }
 
     /// Plays all suites, some at once, then what failed, one at a time.
     fn play(&self, options: &Options) -> Result<Results> {
-        let queue = Mutex::new(self.suites(options)?);
+        let queue = Mutex::new(self.tests(options)?);
         let results = Mutex::new(Results::new());
         let errors = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -203,21 +269,62 @@ impl Stage<'_> {
         Ok(results)
     }
 
-    fn suites(&self, options: &Options) -> Result<VecDeque<String>> {
-        if !options.chosen.is_empty() {
-            return Ok(options.chosen.iter().cloned().collect());
+    /// The tests to play, each by itself: one that leaves something behind must not spoil the next.
+    fn tests(&self, options: &Options) -> Result<VecDeque<String>> {
+        let all = self.all_tests()?;
+        if options.chosen.is_empty() {
+            return Ok(all.into());
         }
-        let mut list = Command::new(&self.tests.program);
-        list.args(["-test.list", "."]).env("KUBECONFIG", &self.kubeconfig);
-        Ok(run::output(&mut list)?.lines().filter(|line| line.starts_with("Test")).map(str::to_owned).collect())
+        let mut chosen = VecDeque::new();
+        for name in &options.chosen {
+            let of_it =
+                |test: &&String| *test == name || test.strip_prefix(name.as_str()).is_some_and(|r| r.starts_with('/'));
+            let before = chosen.len();
+            chosen.extend(all.iter().filter(of_it).cloned());
+            if chosen.len() == before {
+                bail!("there is no test `{name}`; the suites are {}", suites(&all).join(", "));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// All tests as SUITE/TEST, read from the source: a compiled suite does not tell its tests.
+    fn all_tests(&self) -> Result<Vec<String>> {
+        let mut tests = Vec::new();
+        for entry in fs::read_dir(self.tests.source.join("test/e2e"))? {
+            let path = entry?.path();
+            if !path.to_string_lossy().ends_with("_test.go") {
+                continue;
+            }
+            for line in fs::read_to_string(&path)?.lines() {
+                let Some(rest) = line.strip_prefix("func (s *") else { continue };
+                let Some((suite, rest)) = rest.split_once(") ") else { continue };
+                let name = rest.split('(').next().unwrap_or_default();
+                if name.starts_with("Test") {
+                    // One suite's function has another name than its type.
+                    let suite = if suite == "HeaderRouteSuite" { "HeaderRoutingSuite" } else { suite };
+                    tests.push(format!("Test{suite}/{name}"));
+                }
+            }
+        }
+        tests.sort();
+        Ok(tests)
     }
 
     /// Plays a suite, or one test of it, in a namespace of its own.
     fn play_one(&self, test: &str, rerun: usize) -> Result<Results> {
         let begun = Instant::now();
-        let name = test.replace('/', "-").to_lowercase();
-        let namespace = format!("{}-{rerun}", name.chars().take(50).collect::<String>().trim_end_matches('-'));
-        run::run(&mut self.kubectl(&["create", "namespace", &namespace]))?;
+        let name = test.replace(['/', '_'], "-").to_lowercase();
+        // Short enough for a namespace, and different for names that begin alike.
+        let mark = name.bytes().fold(0_u32, |mark, byte| mark.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let begin: String = name.chars().take(44).collect();
+        let namespace = format!("{}-{mark:08x}-{rerun}", begin.trim_end_matches('-'));
+        // Two of them at once would meet there.
+        let _turn = test.starts_with(IN_DEFAULT).then(|| lock(&self.default_turn));
+        let lives_in = if test.starts_with(IN_DEFAULT) { "default" } else { namespace.as_str() };
+        if lives_in == namespace {
+            run::run(&mut self.kubectl(&["create", "namespace", &namespace]))?;
+        }
         let kubeconfig = self.folder.join(format!("{namespace}.kubeconfig"));
         fs::copy(&self.kubeconfig, &kubeconfig)?;
         let mut choose = Command::new(&self.kubectl);
@@ -226,7 +333,7 @@ impl Stage<'_> {
             "set-context",
             "--current",
             "--namespace",
-            &namespace,
+            lives_in,
         ]);
         run::run(choose.stdout(Stdio::null()))?;
         let log = self.folder.join(format!("{namespace}.log"));
@@ -239,28 +346,60 @@ impl Stage<'_> {
         let mut command = Command::new(&self.tests.program);
         command.args(["-test.v", "-test.timeout", "90m", "-test.short", "-test.run", &pattern.join("/")]);
         command.env("KUBECONFIG", &kubeconfig).env("PATH", path).env("E2E_INSTANCE_ID", INSTANCE);
+        // With it, empty or not, the tests of the AWS load balancer are played; nobody asks AWS for weights.
+        command.env("E2E_ALB_INGESS_ANNOTATIONS", "{}");
         command.current_dir(self.tests.source.join("test/e2e")).stdin(Stdio::null());
         // Failed tests are found in what they say; the exit status tells no more.
         command.stdout(file.try_clone()?).stderr(file).status()?;
         let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let results = outcomes(&said);
         let count = |outcome| results.values().filter(|result| **result == outcome).count();
-        println!(
-            "{test}: {} passed, {} failed, {} skipped, {} s; {}",
-            count(Outcome::Passed),
-            count(Outcome::Failed),
-            count(Outcome::Skipped),
-            begun.elapsed().as_secs(),
-            log.display()
-        );
-        if results.is_empty() {
-            bail!("{test} said nothing about a test: see {}", log.display());
-        }
+        let word = match (count(Outcome::Passed), count(Outcome::Skipped)) {
+            (1.., _) => "passed",
+            (_, 1..) => "skipped",
+            _ => "FAILED",
+        };
+        println!("{word:<8} {test} {} s", begun.elapsed().as_secs());
+        let results = match results.is_empty() {
+            // It broke off; that is no reason to forget the others.
+            true if said.contains("--- SKIP: ") => Results::from([(test.to_owned(), Outcome::Skipped)]),
+            true => Results::from([(test.to_owned(), Outcome::Failed)]),
+            false => results,
+        };
         // Its pods would go on to cost time.
-        run::run(&mut self.kubectl(&["delete", "namespace", &namespace, "--wait=false"]))?;
+        if lives_in == namespace {
+            run::run(&mut self.kubectl(&["delete", "namespace", &namespace, "--wait=false"]))?;
+        }
         std::thread::sleep(Duration::from_millis(200));
         Ok(results)
     }
+}
+
+fn suites(tests: &[String]) -> Vec<&str> {
+    let mut suites: Vec<&str> = tests.iter().filter_map(|test| Some(test.split_once('/')?.0)).collect();
+    suites.dedup();
+    suites
+}
+
+/// Small definitions of App Mesh's kinds, which its test looks for; every field is kept.
+fn app_mesh_definitions() -> String {
+    let of = |kind: &str, plural: &str, scope: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+             metadata: {{name: {plural}.appmesh.k8s.aws}}\nspec:\n  group: appmesh.k8s.aws\n  scope: {scope}\n  \
+             names: {{kind: {kind}, listKind: {kind}List, plural: {plural}, singular: {}}}\n  versions:\n  - \
+             {{name: v1beta2, served: true, storage: true, schema: {{openAPIV3Schema: \
+             {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}\n",
+            kind.to_lowercase()
+        )
+    };
+    let kinds = [
+        ("Mesh", "meshes", "Cluster"),
+        ("VirtualService", "virtualservices", "Namespaced"),
+        ("VirtualRouter", "virtualrouters", "Namespaced"),
+        ("VirtualNode", "virtualnodes", "Namespaced"),
+    ];
+    kinds.map(|(kind, plural, scope)| of(kind, plural, scope)).join("---\n")
 }
 
 /// Reads what `go test -v` says of the tests within suites.

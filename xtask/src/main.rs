@@ -5,7 +5,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its user")]
 
 mod argo_suite;
+mod argo_takeover;
 mod bench;
+mod bench_rollouts;
 mod ci;
 mod codegen;
 mod conformance;
@@ -39,14 +41,18 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
-  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--bugs] [--model SECONDS] [--replay FILE]
+  bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D]
+                                    many Rollouts by Argo's own controller and by the operator, on the real cluster
+  simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--twice] [--bugs] [--model SECONDS] [--replay FILE]
                                     schedules of faults from seeds, each checked after every write; a kept one again
   oracle helm [--all] [--flips] [--written] [--generated COUNT] [--seed N] [--helm PATH] [NAME...]
                                     charts held against Helm's recorded output, or varied, small and generated ones held
                                     against a real Helm
   oracle health --scripts FOLDER    Argo CD's health scripts against its own cases
   oracle argo                       the recorded answers of Argo Rollouts' packages made again
-  argo-suite [--parallel N] [--reruns N] [--operator PATH] [SUITE[/TEST]...]
+  argo-takeover [--checkout D] [--operator PATH]
+                                    Rollouts change hands from Argo's own controller to ours and back, on the real cluster
+  argo-suite [--parallel N] [--reruns N] [--operator PATH] [--checkout D] [--peer PATH] [SUITE[/TEST]...]
                                     Argo Rollouts' own end-to-end tests, played against our operator on the real cluster
   fuzz list|build|TARGET [--seconds N] [--toolchain NAME]
                                     the fuzz targets, by the nightly toolchain
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::command(rest),
         "bench" => bench::command(rest),
         "argo-suite" => argo_suite::command(rest),
+        "argo-takeover" => argo_takeover::command(rest),
         "codegen" => codegen::command(rest),
         "ci" => ci::command(rest),
         "help" | "--help" | "-h" => {

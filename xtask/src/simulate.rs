@@ -17,7 +17,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
     command.args(["--bin", "simulate", "--"]).args(arguments);
     let is_of_seeds = arguments.iter().any(|argument| argument == "--seeds");
-    let is_other = ["--model", "--crashes", "--ledger"].iter().any(|other| arguments.iter().any(|one| one == other));
+    let is_other =
+        ["--model", "--crashes", "--ledger", "--twice"].iter().any(|other| arguments.iter().any(|one| one == other));
     if is_of_seeds && !is_with_bugs && !is_other {
         command.args(["--ledger", LEDGER, "--commit", &commit()]);
     }

@@ -389,8 +389,8 @@ fn ignore_entry() -> Value {
             ("namespace", text("Namespace; any when empty.")),
             ("name", text("Name; any when empty.")),
             ("jsonPointers", list("JSON pointers.", text("Pointer."))),
-            ("jqPathExpressions", list("Paths of jq with [] and select(.field == \"text\").", text("Path."))),
-            ("managedFieldsManagers", list("Not supported.", text("Manager."))),
+            ("jqPathExpressions", list("Programs of jq that choose fields.", text("Program."))),
+            ("managedFieldsManagers", list("Field managers; what they own is left to them.", text("Manager."))),
         ],
     )
 }

@@ -49,6 +49,8 @@ pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";
 pub const RETIRED_METADATA: &str = "sluice.dev/retired-metadata";
 /// Annotation of a Deployment: the replicas that it had before a Rollout began to take its place.
 pub const SCALED_FROM: &str = "sluice.dev/scaled-from";
+/// Annotation of an AnalysisRun or Experiment: the try of an update that it was made for.
+pub const TRY: &str = "sluice.dev/try";
 /// Annotation on the ReplicaSets and Services of an Experiment: its name (Argo Rollouts).
 pub const EXPERIMENT_NAME: &str = "experiment.argoproj.io/name";
 /// Annotation on the ReplicaSets and Services of an Experiment: their template (Argo Rollouts).

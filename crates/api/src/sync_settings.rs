@@ -87,6 +87,8 @@ pub struct IgnoreEntry {
     pub json_pointers: Vec<String>,
     /// `jqPathExpressions`.
     pub jq_paths: Vec<String>,
+    /// `managedFieldsManagers`: what these field managers own is left as it is.
+    pub managers: Vec<String>,
 }
 
 /// `spec.apply`.
@@ -238,18 +240,13 @@ fn ignore(fields: &mut Fields<'_>, path: &str) -> Vec<IgnoreEntry> {
         let entry = IgnoreEntry {
             json_pointers: texts("jsonPointers"),
             jq_paths: texts("jqPathExpressions"),
+            managers: texts("managedFieldsManagers"),
             group: text("group"),
             kind: text("kind"),
             namespace: text("namespace"),
             name: text("name"),
             field: field.clone(),
         };
-        if item.get("managedFieldsManagers").is_some_and(|managers| !managers.is_null()) {
-            fields.problem(
-                &format!("{field}.managedFieldsManagers"),
-                "is not supported; name the fields by jsonPointers or jqPathExpressions",
-            );
-        }
         entries.push(entry);
     }
     entries

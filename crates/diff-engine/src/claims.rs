@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::field_pointer::{FieldPointer, PointerStep};
 use crate::field_set::FieldSet;
 use crate::ignore::IgnoreRule;
+use crate::left_to_others::leave_to_others;
 use crate::list_shape::{self, ListShape};
 
 /// The annotation in which claims are published on the object that they are about.
@@ -150,10 +151,12 @@ pub fn take_claimed(desired: &Object, live: &Object, claims: &Claims, field_mana
 }
 
 /// Returns `desired` with the live value of each field that an ignore rule covers, by the rules of [`take_claimed`], so
-/// that an apply leaves alone what a comparison does not look at.
+/// that an apply leaves alone what a comparison does not look at. What the field managers of a rule own is left out.
 pub fn take_ignored(desired: &Object, live: &Object, rules: &[IgnoreRule], field_manager: &str) -> Object {
-    let rules = rules.iter().filter(|rule| rule.covers(live));
-    take_from_live(desired, live, rules.flat_map(|rule| &rule.pointers), field_manager)
+    let covering = rules.iter().filter(|rule| rule.covers(live));
+    let places: Vec<FieldPointer> = covering.flat_map(|rule| rule.places(desired, live)).collect();
+    let taken = take_from_live(desired, live, places.iter(), field_manager);
+    leave_to_others(taken, live, rules, field_manager)
 }
 
 fn take_from_live<'a>(

@@ -77,7 +77,8 @@ pub struct CompareOptions<'a> {
 pub fn compare(desired: &Object, live: &Object, options: &CompareOptions<'_>) -> Comparison {
     let rules: Vec<&IgnoreRule> = options.ignore.iter().filter(|rule| rule.covers(live)).collect();
     let mut covered: Vec<&FieldPointer> = options.claims.pointers().collect();
-    covered.extend(rules.iter().flat_map(|rule| &rule.pointers));
+    let ignored: Vec<FieldPointer> = rules.iter().flat_map(|rule| rule.places(desired, live)).collect();
+    covered.extend(&ignored);
     let ignored_managers = FieldSet::of(live, |entry| {
         let manager = entry.get("manager").and_then(Value::as_str).unwrap_or_default();
         manager != options.field_manager && rules.iter().any(|rule| rule.managers.iter().any(|name| name == manager))

@@ -28,6 +28,10 @@ pub enum HookPhase {
     PostSync,
     /// After a sync has failed.
     SyncFail,
+    /// Before the objects of a config that goes are deleted.
+    PreDelete,
+    /// After they are gone.
+    PostDelete,
 }
 
 impl std::fmt::Display for HookPhase {
@@ -37,6 +41,8 @@ impl std::fmt::Display for HookPhase {
             Self::Sync => "Sync",
             Self::PostSync => "PostSync",
             Self::SyncFail => "SyncFail",
+            Self::PreDelete => "PreDelete",
+            Self::PostDelete => "PostDelete",
         })
     }
 }
@@ -75,6 +81,11 @@ pub struct HookSpec {
 }
 
 impl HookSpec {
+    /// Whether it has a part in a sync, and not only in the end of a config.
+    pub fn is_for_sync(&self) -> bool {
+        self.points.iter().any(|(phase, _)| !matches!(phase, HookPhase::PreDelete | HookPhase::PostDelete))
+    }
+
     /// The phases in which it runs at a first sync, or at a later one.
     pub fn phases(&self, is_install: bool) -> BTreeSet<HookPhase> {
         let fits = |occasion: Occasion| match occasion {
@@ -93,7 +104,7 @@ pub enum Role {
     Ordinary,
     /// It runs at some point.
     Hook(HookSpec),
-    /// It is left out: it says so, or it is for an occasion that no sync is (Helm's tests, the end of a release).
+    /// It is left out: it says so, or it is for an occasion that no sync is (Helm's tests and rollbacks).
     Skipped,
 }
 
@@ -162,9 +173,10 @@ fn argo_role(object: &Object, annotation: &'static str, text: &str) -> Result<Ro
             "Sync" => HookPhase::Sync,
             "PostSync" => HookPhase::PostSync,
             "SyncFail" => HookPhase::SyncFail,
-            // The last three are for the end of an application, which is no sync.
-            "Skip" | "PreDelete" | "PostDelete" => {
-                is_skipped |= name == "Skip";
+            "PreDelete" => HookPhase::PreDelete,
+            "PostDelete" => HookPhase::PostDelete,
+            "Skip" => {
+                is_skipped = true;
                 continue;
             }
             other => {
@@ -194,7 +206,9 @@ fn helm_role(object: &Object, text: &str) -> Result<Role, HookError> {
             "pre-upgrade" => (HookPhase::PreSync, Occasion::Upgrade),
             "post-install" => (HookPhase::PostSync, Occasion::Install),
             "post-upgrade" => (HookPhase::PostSync, Occasion::Upgrade),
-            // Tests, deletes and rollbacks of releases; Helm itself passes over what it does not know.
+            "pre-delete" => (HookPhase::PreDelete, Occasion::Any),
+            "post-delete" => (HookPhase::PostDelete, Occasion::Any),
+            // Tests and rollbacks of releases; Helm itself passes over what it does not know.
             _ => continue,
         };
         points.insert(point);
@@ -322,7 +336,8 @@ mod tests {
                 "SyncFail / SyncFail at 0, succeeded+failed",
             ),
             (&[(hook, "Skip")][..], "skipped"),
-            (&[(hook, "PostDelete")][..], "skipped"),
+            (&[(hook, "PostDelete")][..], "PostDelete / PostDelete at 0, before"),
+            (&[(HELM_HOOK, "pre-delete")][..], "PreDelete / PreDelete at 0, before"),
             (&[(HOOK_ANNOTATION, "Sync"), (HELM_HOOK, "test")][..], "Sync / Sync at 0, before"),
             (&[(HELM_HOOK, "pre-install"), (HELM_WEIGHT, "-5")][..], "PreSync /  at -5, before"),
             (&[(HELM_HOOK, "post-install,post-upgrade")][..], "PostSync / PostSync at 0, before"),

@@ -36,7 +36,9 @@ mod hooks;
 mod ignore;
 mod inventory;
 mod inventory_objects;
+mod jq;
 mod jq_path;
+mod left_to_others;
 mod list_shape;
 mod normalise;
 mod order;
@@ -66,8 +68,9 @@ pub use inventory_objects::{
     ChunkPlan, ENTRIES_PER_CHUNK, INVENTORY_CONFIG_LABEL, INVENTORY_KIND, ReadInventoryError, plan_chunks,
     read_inventory,
 };
+pub use jq::{JqError, JqProgram};
 pub use jq_path::{JqPathError, jq_path};
-pub use normalise::{LAST_APPLIED_ANNOTATION, normalise};
+pub use normalise::{LAST_APPLIED_ANNOTATION, fold_string_data, normalise};
 pub use order::{
     Duplicate, Stage, StageName, WAVE_ANNOTATION, Wave, WaveError, apply_order, duplicates, kind_rank, wave_of,
 };

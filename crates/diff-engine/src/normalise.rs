@@ -54,12 +54,19 @@ fn strip_metadata(object: &mut Object) {
     }
 }
 
-/// The server moves `stringData` into `data` and keeps nothing of the former.
-fn fold_string_data(object: &mut Object) {
+/// Moves the `stringData` of a Secret into its `data`, as the server does, which keeps nothing of the former: what is applied
+/// so is owned field by field, and goes when Git no longer has it.
+pub fn fold_string_data(object: &mut Object) {
     if object.kind() != "Secret" || !object.group().is_empty() {
         return;
     }
     let Some(Value::Object(plain)) = object.json_mut().remove("stringData") else { return };
+    let (plain, wrong): (Map<String, Value>, Map<String, Value>) =
+        plain.into_iter().partition(|(_, value)| value.is_string());
+    // What is no text is left for the server to refuse.
+    if !wrong.is_empty() {
+        object.json_mut().insert("stringData".to_owned(), Value::Object(wrong));
+    }
     let data = object.json_mut().entry("data").or_insert_with(|| Value::Object(Map::new()));
     if !data.is_object() {
         *data = Value::Object(Map::new());

@@ -25,6 +25,11 @@ pub struct Refusal {
     pub message: String,
     /// When it did.
     pub at: Timestamp,
+    /// How often in a row, this time included.
+    pub attempts: u32,
+    /// Whether the same write may be taken later: a right, a namespace or a policy may come or go, while a field that
+    /// never changes, or that somebody else owns, stays so until something else changes.
+    pub may_pass: bool,
 }
 
 /// Everything an observation can see. Answers are consistent within one observation.
@@ -39,6 +44,12 @@ pub trait View {
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>>;
     /// Says that objects of a kind are read whatever their labels: a watch that shows only some of them is widened.
     fn needs_all(&self, _kind: &Kind) {}
+
+    /// Like [`View::list`] of a watched kind, but what is read is no reason to decide again when it changes: the domain
+    /// names the keys of those objects itself.
+    fn glance(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>> {
+        self.list(kind, namespace)
+    }
     /// The answer in a slot, when it has come.
     fn answer(&self, slot: &Slot) -> Option<Arc<Answer>>;
     /// Whether the question of a slot is on its way.

@@ -229,7 +229,7 @@ impl KubeWorld<'_> {
         if kind.kind == "CustomResourceDefinition" {
             let group = object.str_at("/spec/group").unwrap_or_default();
             lock(&self.shared.discovery).forget_group(group);
-            self.shared.definitions.send_modify(|count| *count += 1);
+            self.shared.tell_of_a_definition();
         }
         let target = ObjectRef::of(kind, &object);
         let (namespace, name) = place_of(&target);

@@ -65,6 +65,8 @@ pub(crate) fn classify(status: StatusCode, body: &[u8]) -> ApiError {
         (410, _) => ApiError::Expired { message },
         // The server is not busy: it says that the pod is needed where it is.
         (429, _) if has_cause(&answer, "DisruptionBudget") => ApiError::Refused { code: 429, message },
+        // So the server says that an apply does not fit the schema, which no repeat mends.
+        (500, _) if message.contains("failed to create typed patch object") => ApiError::Refused { code: 422, message },
         (408 | 429, _) | (500..=599, _) => {
             ApiError::Unavailable { message: format!("{message} (HTTP {})", status.as_u16()) }
         }

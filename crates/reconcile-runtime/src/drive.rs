@@ -386,10 +386,14 @@ async fn failed(
             tracing::info!(key = %task.key, object = %target, detail, "the object changed meanwhile, looking again");
             refreshed(shared, &target).await
         }
-        (ActError::Refused { message, .. }, Some(target)) => {
+        (ActError::Refused { message, code, .. }, Some(target)) => {
             tracing::warn!(key = %task.key, object = %target, message, "the server refused a write");
+            if code == NOT_FOUND {
+                // Its definition may be gone: what is served is learned anew.
+                lock(&shared.discovery).forget_group(&target.kind.group);
+            }
             // The next observation sees a new refusal and says so in the status; a known one waits.
-            match remember(shared, task, &target, message, main.cloned()) {
+            match remember(shared, task, &target, Words { message, code }, main.cloned()) {
                 News::New => Outcome::Progress,
                 News::Known => Outcome::Failed,
             }
@@ -411,27 +415,48 @@ async fn refreshed(shared: &Arc<Shared>, target: &ObjectRef) -> Outcome {
     }
 }
 
+/// The path of a request is not served, or its namespace is not there.
+const NOT_FOUND: u16 = 404;
+
 /// Whether a refusal was known before.
 enum News {
     New,
     Known,
 }
 
+/// What the server said.
+struct Words {
+    message: String,
+    code: u16,
+}
+
+impl Words {
+    /// Missing rights, missing namespaces and the policies of webhooks and quotas come and go.
+    fn may_pass(&self) -> bool {
+        matches!(self.code, 403 | 404)
+    }
+}
+
 fn remember(
     shared: &Shared,
     task: &TaskKey,
     target: &ObjectRef,
-    message: String,
+    words: Words,
     owner: Option<object_model::Uid>,
 ) -> News {
     let (namespace, name) = place_of(target);
     let seen = lock(&shared.store).get(&target.kind, &namespace, &name);
     let target_seen = seen.map(|object| fingerprint(&object));
-    let refusal = Refusal { owner, message, target_seen, at: Instant::now(), moment: shared.clock.now() };
+    let may_pass = words.may_pass();
+    let (at, moment) = (Instant::now(), shared.clock.now());
     let mut refusals = lock(&shared.refusals);
     let of_task = refusals.entry(task.clone()).or_default();
-    let known = of_task.get(target).is_some_and(|old| old.message == refusal.message);
-    of_task.insert(target.clone(), refusal);
+    let old = of_task.get(target);
+    let known = old.is_some_and(|old| old.message == words.message);
+    let in_a_row = old.filter(|old| old.owner == owner && old.target_seen == target_seen).map_or(0, |old| old.attempts);
+    let attempts = in_a_row.saturating_add(1);
+    let message = words.message;
+    of_task.insert(target.clone(), Refusal { owner, message, target_seen, at, moment, attempts, may_pass });
     if known { News::Known } else { News::New }
 }
 

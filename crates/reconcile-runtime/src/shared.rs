@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use object_model::{Object, Timestamp, Uid};
@@ -33,6 +34,10 @@ pub(crate) struct Refusal {
     pub(crate) at: Instant,
     /// The same, as decisions read it.
     pub(crate) moment: Timestamp,
+    /// How often in a row.
+    pub(crate) attempts: u32,
+    /// Whether the same write may be taken later.
+    pub(crate) may_pass: bool,
 }
 
 /// What other tasks than the one that found it have to do.
@@ -76,7 +81,9 @@ pub(crate) struct Shared {
     pub(crate) wanted: Mutex<Wanted>,
     pub(crate) wanted_changed: Notify,
     /// Counts the definitions of kinds that were written.
-    pub(crate) definitions: tokio::sync::watch::Sender<u64>,
+    pub(crate) definitions: AtomicU64,
+    /// Wakes who waits for a definition.
+    pub(crate) defined: Notify,
     pub(crate) actual: ActualRows,
     /// Wakes who reads back aged overlays.
     pub(crate) overlaid: Notify,
@@ -87,6 +94,27 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// A definition of a kind was written: who waits for one looks again.
+    pub(crate) fn tell_of_a_definition(&self) {
+        self.definitions.fetch_add(1, Ordering::AcqRel);
+        self.defined.notify_waiters();
+    }
+
+    /// Waits until more definitions were written than `seen`.
+    ///
+    /// tokio's watch channel would do, but it wakes those who wait in a random order.
+    pub(crate) async fn is_defined(&self, seen: u64) {
+        loop {
+            let defined = self.defined.notified();
+            tokio::pin!(defined);
+            defined.as_mut().enable();
+            if self.definitions.load(Ordering::Acquire) != seen {
+                return;
+            }
+            defined.await;
+        }
+    }
+
     /// Spreads changes: to keys, to the record, and to what is kept for owners that are gone.
     pub(crate) fn changed(&self, changes: Vec<Change>) {
         for change in changes {

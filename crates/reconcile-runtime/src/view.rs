@@ -79,6 +79,10 @@ impl View for StoreView<'_> {
         self.store.list(kind, namespace)
     }
 
+    fn glance(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>> {
+        self.store.list(kind, namespace)
+    }
+
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>> {
         self.note(kind, Read::Owned(kind.clone(), owner.clone()));
         self.store.owned(kind, owner)
@@ -126,7 +130,12 @@ impl View for StoreView<'_> {
         let still_so = refusal.owner.as_ref().is_none_or(|had| had == owner)
             && refusal.target_seen == seen
             && Instant::now().duration_since(refusal.at) < REFUSAL_TTL;
-        still_so.then(|| reconcile_core::Refusal { message: refusal.message.clone(), at: refusal.moment })
+        still_so.then(|| reconcile_core::Refusal {
+            message: refusal.message.clone(),
+            at: refusal.moment,
+            attempts: refusal.attempts,
+            may_pass: refusal.may_pass,
+        })
     }
 
     fn refreshed(&self, url: &str, since: Timestamp) -> bool {

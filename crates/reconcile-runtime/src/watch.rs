@@ -1,6 +1,7 @@
 //! Keeps one kind of the store true: list, then watch, reconnect, list again when the server forgot the position.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -43,7 +44,7 @@ enum End {
 pub(crate) async fn run(shared: Arc<Shared>, kind: Kind, selector: WatchSelector) {
     let mut failures = 0_u32;
     let selector = selector.text();
-    let mut definitions = shared.definitions.subscribe();
+    let mut definitions = shared.definitions.load(Ordering::Acquire);
     let mut absent_retry = ABSENT_RETRY_MIN;
     loop {
         match list(&shared, &kind, selector.as_deref()).await {
@@ -57,7 +58,8 @@ pub(crate) async fn run(shared: Arc<Shared>, kind: Kind, selector: WatchSelector
                 let changes = lock(&shared.store).not_served(&kind);
                 shared.changed(changes);
                 shared.kind_is_ready(&kind);
-                let defined = tokio::time::timeout(absent_retry, definitions.changed()).await.is_ok();
+                let defined = tokio::time::timeout(absent_retry, shared.is_defined(definitions)).await.is_ok();
+                definitions = shared.definitions.load(Ordering::Acquire);
                 absent_retry =
                     if defined { ABSENT_RETRY_MIN } else { absent_retry.saturating_mul(2).min(ABSENT_RETRY_MAX) };
             }

@@ -71,7 +71,42 @@ pub fn told(moment: &Moment, unlogged: Option<&str>) -> Option<BTreeMap<String, 
 pub fn differences(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
     let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
     let differing = keys.into_iter().filter(|key| wanted.get(*key) != found.get(*key));
-    differing.map(|key| format!("{key}\n  want {:?}\n  have {:?}", wanted.get(key), found.get(key))).collect()
+    differing
+        .map(|key| {
+            let (want, have) = (wanted.get(key), found.get(key));
+            let both = want.zip(have).and_then(|(want, have)| {
+                Some((serde_json::from_str::<Value>(want).ok()?, serde_json::from_str::<Value>(have).ok()?))
+            });
+            match both {
+                Some((want @ Value::Object(_), have @ Value::Object(_))) => {
+                    let mut parts = String::new();
+                    differing_parts("", &want, &have, &mut parts);
+                    format!("{key}{parts}")
+                }
+                _ => format!("{key}\n  want {want:?}\n  have {have:?}"),
+            }
+        })
+        .collect()
+}
+
+/// The fields in which two values differ, a line each.
+fn differing_parts(path: &str, want: &Value, have: &Value, parts: &mut String) {
+    match (want, have) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let (want, have) = (one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null));
+                differing_parts(&format!("{path}/{key}"), want, have, parts);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (want, have)) in one.iter().zip(other).enumerate() {
+                differing_parts(&format!("{path}/{index}"), want, have, parts);
+            }
+        }
+        _ if want == have => {}
+        _ => parts.push_str(&format!("\n  {path}\n    want {want}\n    have {have}")),
+    }
 }
 
 fn objects(moment: &Moment) -> BTreeMap<String, String> {
@@ -127,7 +162,10 @@ pub fn plain(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(key, _)| !DROPPED.contains(&key.as_str()));
-            let kept = kept.map(|(key, value)| (plain_text(key), plain(value)));
+            let kept = kept.map(|(key, value)| match conditions(key, value) {
+                Some(conditions) => (plain_text(key), plain(&conditions)),
+                None => (plain_text(key), plain(value)),
+            });
             // Annotations of which only a rival's was there are none.
             let is_bare = |(key, value): &(String, Value)| key == "annotations" && *value == Value::Object(Map::new());
             Value::Object(kept.filter(|entry| !is_bare(entry)).collect())
@@ -136,6 +174,19 @@ pub fn plain(value: &Value) -> Value {
         Value::String(text) => Value::String(plain_text(text)),
         other => other.clone(),
     }
+}
+
+/// Conditions by their type: their order tells which was there first. Not to be paused is the same as never to have been.
+fn conditions(key: &str, value: &Value) -> Option<Value> {
+    let items = value.as_array().filter(|_| key == "conditions")?;
+    let mut by_type = Map::new();
+    for item in items {
+        let name = item.get("type")?.as_str()?;
+        if name != "Paused" || item.get("status").and_then(Value::as_str) != Some("False") {
+            by_type.insert(name.to_owned(), item.clone());
+        }
+    }
+    Some(Value::Object(by_type))
 }
 
 /// A text with `<id>` for ids of commits and uids, `<time>` for moments and numbers of measurements left out.
@@ -184,9 +235,23 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_conditions_is_no_difference_and_their_status_is_one() {
+        let status = |kinds: &[(&str, &str)]| {
+            let all: Vec<Value> = kinds.iter().map(|(kind, status)| json!({"type": kind, "status": status})).collect();
+            plain(&json!({"status": {"conditions": all}}))
+        };
+        let one = status(&[("Available", "True"), ("Progressing", "True")]);
+        assert_eq!(one, status(&[("Progressing", "True"), ("Paused", "False"), ("Available", "True")]));
+        assert_ne!(one, status(&[("Available", "False"), ("Progressing", "True")]));
+        assert_ne!(one, status(&[("Available", "True"), ("Progressing", "True"), ("Paused", "True")]));
+    }
+
+    #[test]
     fn what_differs_is_told_with_both_sides() {
         let map = |value: &str| BTreeMap::from([("a".to_owned(), value.to_owned())]);
         assert!(differences(&map("1"), &map("1")).is_empty());
         assert_eq!(differences(&map("1"), &map("2")), ["a\n  want Some(\"1\")\n  have Some(\"2\")"]);
+        let (one, two) = (map("{\"a\": {\"b\": [1, 2]}}"), map("{\"a\": {\"b\": [1, 3]}}"));
+        assert_eq!(differences(&one, &two), ["a\n  /a/b/1\n    want 2\n    have 3"]);
     }
 }

@@ -36,7 +36,7 @@ pub use compare::{Deviation, Deviations, DeviationsError, Difference, compare};
 pub use kubeconfig::{KubeconfigError, connection};
 pub use normalise::{Shown, normalise};
 pub use runner::{PlayError, Scene, play};
-pub use script::{Call, Script, ScriptError};
+pub use script::{Call, Case, Script, ScriptError};
 pub use stage::{Answer, Play, Playing, Stage, Verb, Verbs};
 pub use transcript::{Entry, Transcript, TranscriptError};
 pub use transport::{Body, BoxError, BoxFuture, Connection, InProcess, Transport, TransportError};

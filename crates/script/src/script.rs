@@ -23,6 +23,17 @@ pub struct Script {
     pub about: String,
     /// The calls, in order.
     pub calls: Vec<Call>,
+    /// The parts that have a name of their own: what a line `## NAME` begins.
+    pub cases: Vec<Case>,
+}
+
+/// A part of a script with a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Where it begins, from 1.
+    pub line: usize,
+    /// What it is called.
+    pub name: String,
 }
 
 /// One line of a script with what is indented below it.
@@ -64,6 +75,7 @@ impl Script {
         let fail = |line: usize, message: String| ScriptError { script: name.to_owned(), line, message };
         let mut about = Vec::new();
         let mut calls: Vec<Call> = Vec::new();
+        let mut cases: Vec<Case> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             if number > LINES_MAX {
@@ -77,6 +89,10 @@ impl Script {
                 continue;
             }
             let trimmed = line.trim();
+            if let Some(name) = trimmed.strip_prefix("## ") {
+                cases.push(Case { line: number, name: name.trim().to_owned() });
+                continue;
+            }
             if let Some(comment) = trimmed.strip_prefix('#') {
                 if calls.is_empty() {
                     about.push(comment.trim().to_owned());
@@ -97,7 +113,12 @@ impl Script {
         for call in &mut calls {
             call.body.truncate(call.body.trim_end().len());
         }
-        Ok(Self { name: name.to_owned(), about: about.join("\n"), calls })
+        Ok(Self { name: name.to_owned(), about: about.join("\n"), calls, cases })
+    }
+
+    /// The case to which a line belongs.
+    pub fn case_at(&self, line: usize) -> Option<&Case> {
+        self.cases.iter().rev().find(|case| case.line <= line)
     }
 }
 
@@ -187,6 +208,17 @@ mod tests {
         assert_eq!(create.option("x"), Some("1"));
         assert!(create.has("flag") && !create.has("x"));
         assert_eq!(script.calls[1].words, ["x", "a b"]);
+    }
+
+    #[test]
+    fn parts_with_names_are_known_by_their_lines() {
+        let script =
+            Script::parse("s", "# shows\nget a\n\n## the first\nget b\n  ## a body\n## the second\nget c\n").unwrap();
+        let names: Vec<(usize, &str)> = script.cases.iter().map(|case| (case.line, case.name.as_str())).collect();
+        assert_eq!(names, [(4, "the first"), (7, "the second")]);
+        assert_eq!(script.case_at(5).map(|case| case.line), Some(4));
+        assert_eq!(script.case_at(2), None);
+        assert_eq!(script.calls.len(), 3);
     }
 
     #[test]

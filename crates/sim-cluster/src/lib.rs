@@ -53,6 +53,7 @@ mod rbac;
 mod request;
 mod resource;
 mod review;
+mod revision;
 mod route;
 mod rules;
 mod scale;

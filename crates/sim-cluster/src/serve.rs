@@ -13,11 +13,12 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody, combi
 use hyper::body::Frame;
 use object_model::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::cluster::Cluster;
 use crate::error::ApiError;
 use crate::request::{Reply, Request, Response, User};
+use crate::revision::Revision;
 use crate::watch::Watch;
 
 /// How large a request body may be, as in the API server.
@@ -61,7 +62,7 @@ impl Clock {
 struct Shared {
     cluster: Mutex<Cluster>,
     clock: Clock,
-    revision: watch::Sender<u64>,
+    revision: Revision,
 }
 
 /// A cluster shared by its skins. Clones share the same cluster.
@@ -73,7 +74,7 @@ pub struct Handle {
 impl Handle {
     /// Shares a cluster.
     pub fn new(cluster: Cluster, clock: Clock) -> Self {
-        let (revision, _) = watch::channel(cluster.revision());
+        let revision = Revision::new(cluster.revision());
         Self { shared: Arc::new(Shared { cluster: Mutex::new(cluster), clock, revision }) }
     }
 
@@ -102,12 +103,7 @@ impl Handle {
     }
 
     fn announce(&self, cluster: &Cluster) {
-        let revision = cluster.revision();
-        self.shared.revision.send_if_modified(|seen| {
-            let is_new = *seen != revision;
-            *seen = revision;
-            is_new
-        });
+        self.shared.revision.set(cluster.revision());
     }
 
     /// Answers one request now.
@@ -130,9 +126,8 @@ impl Handle {
 
     /// Runs the controllers after each change and when they are due, until dropped.
     pub async fn drive(&self) {
-        let mut changes = self.shared.revision.subscribe();
         loop {
-            changes.borrow_and_update();
+            let seen = self.shared.revision.present();
             let step = self.with(|cluster| {
                 let now = cluster.now();
                 cluster.step(now)
@@ -150,7 +145,7 @@ impl Handle {
                 // Without it the order is drawn at random, and one seed would give many traces.
                 biased;
                 () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
-                changed = changes.changed() => if changed.is_err() { return },
+                () = self.shared.revision.leaves(seen) => {}
             }
         }
     }
@@ -194,9 +189,8 @@ impl Handle {
 }
 
 async fn pump(handle: Handle, mut watch: Watch, lines: mpsc::Sender<Bytes>) {
-    let mut changes = handle.shared.revision.subscribe();
     loop {
-        changes.borrow_and_update();
+        let seen = handle.shared.revision.present();
         let now = handle.now();
         let polled = watch.poll(&handle.lock(), now);
         let has_lines = !polled.lines.is_empty();
@@ -216,7 +210,7 @@ async fn pump(handle: Handle, mut watch: Watch, lines: mpsc::Sender<Bytes>) {
             biased;
             () = tokio::time::sleep(wait) => {}
             () = lines.closed() => return,
-            changed = changes.changed() => if changed.is_err() { return },
+            () = handle.shared.revision.leaves(seen) => {}
         }
     }
 }

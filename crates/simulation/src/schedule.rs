@@ -88,13 +88,17 @@ impl Ready {
     pub fn with_bug(&self, bug: Option<Bug>) -> Result<Self, ReadyError> {
         let fail = |what: String| ReadyError { story: self.story.name, what };
         let mut ready = Self { bug, ..self.clone() };
-        let (outcome, end) = ready.play(Choices::of_log(Log::new()), Swarm::none(), Aim::Fastest);
+        // A wrong turn has to come to the end of the right way, also where nothing else goes wrong.
+        let aim = if bug.is_some() { Aim::SameEnd } else { Aim::Fastest };
+        let (outcome, end) = ready.play(Choices::of_log(Log::new()), Swarm::none(), aim);
         if let Some(broken) = outcome.broken {
             return Err(fail(format!("without faults {}: {}", broken.rule, broken.what)));
         }
-        let lines = outcome.trace.lines().iter().filter(|line| line.actor == "a" && line.what.contains(" /"));
-        ready.places = Arc::new(lines.map(|line| line.what.clone()).collect());
-        ready.wanted = Arc::new(end.ok_or_else(|| fail("there is no end".to_owned()))?);
+        if bug.is_none() {
+            let lines = outcome.trace.lines().iter().filter(|line| line.actor == "a" && line.what.contains(" /"));
+            ready.places = Arc::new(lines.map(|line| line.what.clone()).collect());
+            ready.wanted = Arc::new(end.ok_or_else(|| fail("there is no end".to_owned()))?);
+        }
         Ok(ready)
     }
 
@@ -149,7 +153,10 @@ enum Aim {
 }
 
 /// Runs something on a thread of its own: what counts up inside a thread begins anew with each schedule.
-fn on_own_thread<T: Send + 'static>(bug: Option<Bug>, run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+pub(crate) fn on_own_thread<T: Send + 'static>(
+    bug: Option<Bug>,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
         go_wrong(bug);
         run()

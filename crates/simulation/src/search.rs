@@ -1,6 +1,7 @@
 //! Many schedules on all processors, and what came of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,8 +11,10 @@ use reconcile_core::bugs::Bug;
 
 use crate::choice::{Log, Place};
 use crate::fault::Fault;
+use crate::model;
 use crate::play::lock;
-use crate::schedule::{Outcome, Ready};
+use crate::schedule::{Outcome, Ready, on_own_thread};
+use crate::trace::Trace;
 
 /// What a range of seeds of one story came to.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +82,46 @@ pub fn crashes(ready: &Ready, bounds: Bounds, is_over: &(dyn Fn() -> bool + Sync
     })
 }
 
+/// Plays each seed twice; returns those of them that have two traces, with the first line in which they differ.
+pub fn twice(ready: &Ready, seeds: Range<u64>, threads: usize) -> BTreeMap<u64, String> {
+    let next = AtomicU64::new(seeds.start);
+    let differing = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let (first, second) = (ready.seed(seed).trace, ready.seed(seed).trace);
+                    if first.hash() != second.hash() {
+                        lock(&differing).insert(seed, first_difference(&first, &second));
+                    }
+                }
+            });
+        }
+    });
+    differing.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The first line in which two traces differ, with what both had before it.
+fn first_difference(first: &Trace, second: &Trace) -> String {
+    const BEFORE: usize = 6;
+    let (one, other) = (first.lines(), second.lines());
+    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let mut text = String::new();
+    for line in one.iter().take(same).skip(same.saturating_sub(BEFORE)) {
+        let _ = writeln!(text, "  {line}");
+    }
+    for (sign, lines) in [('-', one), ('+', other)] {
+        for line in lines.iter().skip(same).take(2) {
+            let _ = writeln!(text, "{sign} {line}");
+        }
+    }
+    text
+}
+
 fn each(
     count: u64,
     bounds: Bounds,
@@ -130,7 +173,10 @@ pub fn bug(
     bounds: Bounds,
     is_over: &(dyn Fn() -> bool + Sync),
 ) -> Result<Found, u64> {
-    let mut schedules = 0;
+    if let Some(found) = in_the_model(bug, is_over) {
+        return Ok(found);
+    }
+    let mut schedules = MODEL_MAX;
     let mut wrong = Vec::new();
     for ready in all {
         schedules += 1;
@@ -158,6 +204,22 @@ pub fn bug(
         from += AT_ONCE;
     }
     Err(schedules)
+}
+
+/// Schedules of the pure model in which a wrong turn is looked for first: they cost next to nothing.
+const MODEL_MAX: u64 = 600;
+
+/// Looks for a wrong turn of the rollout engine in the pure model.
+fn in_the_model(bug: Bug, is_over: &(dyn Fn() -> bool + Sync)) -> Option<Found> {
+    let found =
+        |seed: u64, what: String| Found { story: "the pure model", seed: Some(seed), what, schedules: seed + 1 };
+    for seed in (0..MODEL_MAX).take_while(|_| !is_over()) {
+        match on_own_thread(Some(bug), move || model::play(seed)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(what)) | Err(what) => return Some(found(seed, what)),
+        }
+    }
+    None
 }
 
 /// The processor time of this process so far, where the system tells it.

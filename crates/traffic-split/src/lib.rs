@@ -57,7 +57,10 @@ pub use nginx::NginxTarget;
 pub use service::select_pods;
 pub use smi::SmiTarget;
 pub use split::{Destination, HeaderMatch, HeaderRoute, MirrorRoute, RequestMatch, Split, StringMatch};
-pub use target::{Live, Observed, SplitPlan, Target, Verification, managed_names, observe, plan, restore, verify};
+pub use target::{
+    Live, Observed, Selected, SplitPlan, Target, Verification, left_behind, managed_names, observe, plan, restore,
+    selected, verify,
+};
 pub use traefik::TraefikTarget;
 
 /// The label that carries a pod template's hash.

@@ -33,6 +33,14 @@ pub fn select_pods(service: &Object, hash: Option<&PodHash>, owner: &str) -> (Op
     (Change::update(service, wanted, summary), claims)
 }
 
+/// A Service that a Rollout drove once, without the hash in its selector and without the mark.
+pub(crate) fn left_behind(service: &Object) -> Object {
+    let mut wanted = service.clone();
+    remove(&mut wanted, &["spec", "selector"], POD_HASH_LABEL);
+    remove(&mut wanted, &["metadata", "annotations"], MANAGED_BY_ANNOTATION);
+    wanted
+}
+
 fn remove(object: &mut Object, path: &[&str], key: &str) {
     let mut map = object.json_mut();
     for part in path {

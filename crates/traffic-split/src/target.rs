@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use object_model::{Object, ObjectId, OwnerReference};
+use object_model::{Object, ObjectId, OwnerReference, PodHash};
 use serde_json::Value;
 
 use crate::alb::{self, AlbTarget};
@@ -248,6 +248,33 @@ pub fn verify(split: &Split, targets: &[Target], live: &Live) -> Verification {
         return Verification::Applied;
     }
     Verification::Differs(planned.changes.into_iter().map(|change| change.id).collect())
+}
+
+/// The versions that the traffic objects themselves select, when one of them does: a DestinationRule has subsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selected {
+    /// What the canary's subset selects.
+    pub canary: Option<PodHash>,
+    /// What the stable subset selects.
+    pub stable: Option<PodHash>,
+}
+
+/// Tells which versions the targets select by themselves; nothing when all of them send traffic to Services.
+pub fn selected(targets: &[Target], live: &Live) -> Option<Selected> {
+    targets.iter().find_map(|target| match target {
+        Target::Istio(target) => istio::selected(target, live).map(|(canary, stable)| Selected { canary, stable }),
+        _ => None,
+    })
+}
+
+/// An object that a Rollout drove once and names no more, as it is to be left behind: a DestinationRule and a Service lose
+/// hashes and mark; nothing is to be done with others.
+pub fn left_behind(object: &Object) -> Option<Object> {
+    match object.kind() {
+        "DestinationRule" => Some(istio::destination_rule::left_behind(object)),
+        "Service" => Some(crate::service::left_behind(object)),
+        _ => None,
+    }
 }
 
 /// Tells the weights that the targets have now; targets that can't be read have none.

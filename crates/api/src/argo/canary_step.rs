@@ -34,7 +34,12 @@ pub enum CanaryStep {
     SetHeaderRoute(Value),
     /// `setMirrorRoute` as written.
     SetMirrorRoute(Value),
+    /// A step that says several things at once, the one that tells when it is done first.
+    Several(Vec<CanaryStep>),
 }
+
+/// Of these a step has one at most; the others may stand beside it.
+const ALONE: [&str; 4] = ["pause", "setWeight", "experiment", "analysis"];
 
 /// The keys that make a step what it is, in the order in which Argo asks for them.
 const KINDS: [&str; 8] =
@@ -65,14 +70,29 @@ fn read_step(
     routing: Option<&Value>,
     managed: Option<&[String]>,
 ) -> Option<CanaryStep> {
-    let named: Vec<(&str, &Value)> =
+    let mut named: Vec<(&str, &Value)> =
         KINDS.iter().filter_map(|kind| Some((*kind, item.get(*kind).filter(|value| !value.is_null())?))).collect();
-    let [(kind, value)] = named.as_slice() else {
+    if named.is_empty() || named.iter().filter(|(kind, _)| ALONE.contains(kind)).count() > 1 {
         let message = "Step must have one of the following set: experiment, setWeight, setCanaryScale, plugin or pause";
         fields.problem(at, format!("Invalid value: {:?}: {message}", kinds_seen(&named)));
         return None;
-    };
-    match *kind {
+    }
+    named.sort_by_key(|(kind, _)| !ALONE.contains(kind));
+    let read: Vec<Option<CanaryStep>> =
+        named.iter().map(|(kind, value)| read_kind(fields, at, kind, value, routing, managed)).collect();
+    let mut steps: Vec<CanaryStep> = read.into_iter().collect::<Option<_>>()?;
+    if steps.len() == 1 { steps.pop() } else { Some(CanaryStep::Several(steps)) }
+}
+
+fn read_kind(
+    fields: &mut Fields<'_>,
+    at: &str,
+    kind: &str,
+    value: &Value,
+    routing: Option<&Value>,
+    managed: Option<&[String]>,
+) -> Option<CanaryStep> {
+    match kind {
         "setWeight" => weight(fields, at, value).map(CanaryStep::SetWeight),
         "pause" => pause(fields, at, value),
         "setCanaryScale" => scale(fields, at, value, routing.is_some()),

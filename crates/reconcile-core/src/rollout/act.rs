@@ -69,6 +69,29 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
     note(snapshot, plan, EventType::Normal, "NewReplicaSetCreated", &text, &format!("created/{}", snapshot.set_name));
 }
 
+/// Writes the one default that others must see, as Argo does: an autoscaler reads the size from the spec. What of the
+/// template can't be read is taken out with it, so that clients that read strictly can read the Rollout at all.
+pub(super) fn write_defaults(snapshot: &Snapshot) -> Option<Act> {
+    if snapshot.rollout.pointer("/spec/replicas").is_some_and(|replicas| !replicas.is_null()) {
+        return None;
+    }
+    let mut spec = json!({"replicas": snapshot.spec.replicas});
+    if !snapshot.unreadable.is_empty() && snapshot.workload.is_none() {
+        let containers = |list: &str| snapshot.spec.template.pointer(&format!("/spec/{list}")).cloned();
+        let lists = ["containers", "initContainers", "ephemeralContainers"];
+        for list in
+            lists.iter().filter(|list| snapshot.rollout.pointer(&format!("/spec/template/spec/{list}")).is_some())
+        {
+            set(&mut spec, &["template", "spec", list], containers(list).unwrap_or(Value::Null));
+        }
+    }
+    Some(Act::new(Action::Patch {
+        target: ObjectRef::of(&kinds::rollout(), &snapshot.rollout),
+        patch: json!({"spec": spec}),
+        precondition: Precondition::exact(&snapshot.rollout),
+    }))
+}
+
 /// The name of a new ReplicaSet: the same for the same template.
 fn set_name(snapshot: &Snapshot) -> String {
     match bugs::on(Bug::NameOfTheMoment) {
@@ -304,19 +327,36 @@ pub(super) fn wake_for_deadlines(snapshot: &Snapshot, plan: &mut Plan) {
 
 /// Whether the stable Service selects this version.
 pub(super) fn stable_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    selects(snapshot.stable_service.as_deref(), hash)
+    stable_hash(snapshot).as_ref() == Some(hash)
 }
 
 /// Whether the canary Service selects this version.
 pub(super) fn canary_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    selects(snapshot.canary_service.as_deref(), hash)
+    canary_hash(snapshot).as_ref() == Some(hash)
+}
+
+/// The version that the stable Service selects, or the stable subset of a DestinationRule where no Service is named.
+pub(super) fn stable_hash(snapshot: &Snapshot) -> Option<PodHash> {
+    match snapshot.service_names.stable {
+        Some(_) => selected(snapshot.stable_service.as_deref()),
+        None => snapshot.routing.selected.as_ref()?.stable.clone(),
+    }
+}
+
+/// The version that the canary Service selects, or the canary subset of a DestinationRule where no Service is named.
+pub(super) fn canary_hash(snapshot: &Snapshot) -> Option<PodHash> {
+    match snapshot.service_names.canary {
+        Some(_) => selected(snapshot.canary_service.as_deref()),
+        None => snapshot.routing.selected.as_ref()?.canary.clone(),
+    }
 }
 
 /// Whether every Service that the Rollout names selects this version.
 pub(super) fn services_select(snapshot: &Snapshot, hash: &PodHash) -> bool {
     let names = &snapshot.service_names;
-    (names.canary.is_none() || canary_selects(snapshot, hash))
-        && (names.stable.is_none() || stable_selects(snapshot, hash))
+    let has_subsets = snapshot.routing.selected.is_some();
+    (names.canary.is_none() && !has_subsets || canary_selects(snapshot, hash))
+        && (names.stable.is_none() && !has_subsets || stable_selects(snapshot, hash))
 }
 
 fn selects(service: Option<&object_model::Object>, hash: &PodHash) -> bool {
@@ -329,40 +369,68 @@ pub(super) fn selected(service: Option<&object_model::Object>) -> Option<PodHash
     service?.str_at(&pointer).filter(|hash| !hash.is_empty()).map(PodHash::new)
 }
 
-/// Points the two Services at the versions they are for, never at one without ready pods while another has some.
+/// Points the two Services, or the subsets of a DestinationRule in their place, at the versions they are for: never at
+/// one without ready pods while another has some.
 pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
     let Some(new) = snapshot.new_set() else { return };
     let stable = progress.stable_set(snapshot).unwrap_or(new);
-    let wants_stable_pods = stable.hash == new.hash && progress.stable.is_some() && snapshot.stable_service.is_some();
-    if !(wants_stable_pods && stable.available < snapshot.spec.replicas && has_selector(snapshot)) {
-        switch(snapshot, snapshot.stable_service.as_deref(), stable, plan);
+    // The Service may still select a version whose pods serve: one that was stable, or one that never came so far.
+    let serves_another = match progress.stable {
+        Some(_) => stable.hash == new.hash && stable_hash(snapshot).is_some(),
+        None => has_pods(snapshot, stable_hash(snapshot).filter(|hash| *hash != new.hash)),
+    };
+    let to_stable = Some(stable).filter(|stable| !serves_another || stable.available >= snapshot.spec.replicas);
+    let to_canary = canary_goal(snapshot, progress, observed, new, stable);
+    for (service, to) in [(&snapshot.stable_service, to_stable), (&snapshot.canary_service, to_canary)] {
+        let (Some(service), Some(to)) = (service.as_deref(), to) else { continue };
+        if may_adopt(snapshot, service, to) {
+            switch(snapshot, Some(service), to, plan);
+        }
     }
+    let subsets = route::select_subsets(snapshot, to_canary.map(|to| &to.hash), to_stable.map(|to| &to.hash));
+    let target = |act: &Act| match &act.action {
+        Action::Patch { target, .. } => Some(target.id()),
+        _ => None,
+    };
+    // An object that this plan writes already, to publish a claim, is written again when that was seen.
+    let is_written = |act: &Act| plan.acts().any(|other| target(other).is_some() && target(other) == target(act));
+    if !subsets.iter().any(is_written) {
+        plan.stage(subsets);
+    }
+}
+
+/// A Service that selects no version yet may serve the pods of somebody else: it is taken over once the version has all
+/// of its own.
+fn may_adopt(snapshot: &Snapshot, service: &object_model::Object, to: &ReplicaSetView) -> bool {
+    let is_ours = service.annotation(names::MANAGED_BY_ROLLOUTS) == Some(snapshot.rollout.name());
+    selected(Some(service)).is_some() || to.available >= snapshot.spec.replicas || (is_ours && to.available > 0)
+}
+
+/// The version that the canary Service may select now; nothing when it stays as it is.
+fn canary_goal<'a>(
+    snapshot: &Snapshot,
+    progress: &Progress,
+    observed: &Observed,
+    new: &'a ReplicaSetView,
+    stable: &'a ReplicaSetView,
+) -> Option<&'a ReplicaSetView> {
+    let has_one = canary_hash(snapshot).is_some();
     let takes_turns = snapshot.canary().is_some_and(|canary| canary.ping_pong.is_some());
-    if takes_turns && (progress.abort || progress.is_fully_promoted(snapshot)) && has_canary_selector(snapshot) {
+    if takes_turns && (progress.abort || progress.is_fully_promoted(snapshot)) && has_one {
         // Its turn comes with the next version.
-        return;
+        return None;
     }
     let canary = if progress.abort { stable } else { new };
-    let idle = observed.highest() == Weight::ZERO || bugs::on(Bug::CanaryServiceTooEarly);
+    let too_early = bugs::on(Bug::CanaryServiceTooEarly);
     // While traffic flows to the canary its Service is not moved: the weight is taken away first.
-    if idle
-        && (canary.available > 0
-            || bugs::on(Bug::CanaryServiceTooEarly)
-            || !has_canary_selector(snapshot)
-            || canary.hash == stable.hash)
-    {
-        switch(snapshot, snapshot.canary_service.as_deref(), canary, plan);
-    }
+    let idle = observed.highest() == Weight::ZERO || too_early;
+    let may = canary.available > 0 || too_early || !has_one || canary.hash == stable.hash;
+    (idle && may).then_some(canary)
 }
 
-fn has_selector(snapshot: &Snapshot) -> bool {
-    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-    snapshot.stable_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
-}
-
-fn has_canary_selector(snapshot: &Snapshot) -> bool {
-    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-    snapshot.canary_service.as_ref().is_some_and(|service| service.pointer(&pointer).is_some())
+/// Whether a version has available pods.
+fn has_pods(snapshot: &Snapshot, hash: Option<PodHash>) -> bool {
+    hash.is_some_and(|hash| snapshot.sets.iter().any(|set| set.hash == hash && set.available > 0))
 }
 
 /// Points a Service at a version and publishes the claim on its selector.

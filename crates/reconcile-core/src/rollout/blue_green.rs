@@ -98,6 +98,10 @@ fn new_size(snapshot: &Snapshot, strategy: &BlueGreen, progress: &Progress, new:
         let serves = active_hash(snapshot).as_ref() == Some(&new.hash);
         return if is_over && !serves { 0 } else { new.desired };
     }
+    if snapshot.spec.paused && new.desired == 0 {
+        // What a person paused does not begin.
+        return 0;
+    }
     let active = active_hash(snapshot).filter(|active| *active != new.hash);
     let is_previewed = progress.stable_set(snapshot).is_some() && !is_fast(snapshot, progress, new);
     replicas::preview_count(&PreviewState {

@@ -1,10 +1,11 @@
 //! A second opinion on rollout plans, written from the rules of DESIGN §4.8 and not from `decide`.
 
 use api::names;
-use object_model::Object;
+use object_model::{Object, PodHash};
 use serde_json::Value;
 use traffic_split::Observed;
 
+use super::act;
 use super::replica_set::ReplicaSetView;
 use super::snapshot::Snapshot;
 use crate::{Action, ObjectRef, Plan, Precondition, Violation};
@@ -33,7 +34,7 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
                     forgetting(snapshot, target, precondition)
                 }
                 Action::Delete { target, precondition, .. } => removal(snapshot, target, precondition),
-                action => weights(snapshot, action),
+                action => weights(snapshot, action).or_else(|| subsets(snapshot, action)),
             };
             if let Some((rule, message)) = broken {
                 violations.push(Violation { rule, message, stage: Some(stage) });
@@ -68,7 +69,7 @@ fn removal(
         return refuse("has pods");
     }
     let is_stable = snapshot.status.stable.as_ref() == Some(&set.hash);
-    if set.hash == snapshot.hash || is_stable || services(snapshot).any(|hash| hash == set.hash.as_str()) {
+    if set.hash == snapshot.hash || is_stable || services(snapshot).any(|hash| hash == set.hash) {
         return refuse("is in use");
     }
     let in_use =
@@ -108,10 +109,11 @@ fn forgetting(snapshot: &Snapshot, target: &ObjectRef, precondition: &Preconditi
     }
 }
 
-/// The versions that any Service of the Rollout selects.
-fn services(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
-    let all = [&snapshot.stable_service, &snapshot.canary_service, &snapshot.active_service, &snapshot.preview_service];
-    all.into_iter().filter_map(|service| hash_of(service.as_deref()))
+/// The versions that any Service or subset of the Rollout selects.
+fn services(snapshot: &Snapshot) -> impl Iterator<Item = PodHash> {
+    let blue_green = [&snapshot.active_service, &snapshot.preview_service];
+    let canary = [act::stable_hash(snapshot), act::canary_hash(snapshot)];
+    blue_green.into_iter().map(|service| act::selected(service.as_deref())).chain(canary).flatten()
 }
 
 fn hash_of(service: Option<&Object>) -> Option<&str> {
@@ -126,7 +128,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     if to >= u64::from(set.desired) {
         return None;
     }
-    let stable = hash_of(snapshot.stable_service.as_deref()) == Some(set.hash.as_str());
+    let stable = act::stable_selects(snapshot, &set.hash);
     let gives_up = snapshot.canary().is_some_and(|canary| canary.dynamic_stable_scale);
     let share = 100 - canary_share(snapshot).min(100);
     let needed = match gives_up {
@@ -146,7 +148,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
             format!("ReplicaSet {name} serves the active Service and would get {to} pods"),
         ));
     }
-    let canary = hash_of(snapshot.canary_service.as_deref()) == Some(set.hash.as_str());
+    let canary = act::canary_selects(snapshot, &set.hash);
     let weight = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
     if canary && !stable && weight > 0 && to == 0 {
         return Some((
@@ -189,8 +191,9 @@ fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
     if to <= now {
         return None;
     }
-    let selected = hash_of(snapshot.canary_service.as_deref());
-    let available = snapshot.sets.iter().find(|set| Some(set.hash.as_str()) == selected).map_or(0, |set| set.available);
+    let selected = act::canary_hash(snapshot);
+    let available =
+        snapshot.sets.iter().find(|set| Some(&set.hash) == selected.as_ref()).map_or(0, |set| set.available);
     if available == 0 {
         return Some((
             "weight-needs-ready-pods",
@@ -220,6 +223,24 @@ fn shares_of_experiments(snapshot: &Snapshot, action: &Action, after: &[Observed
     }
     let message = format!("an experiment would get {raised} % of the traffic without running");
     Some(("experiment-weight-needs-ready-pods", message))
+}
+
+/// A subset that gets traffic does not select a version without available pods while its present one has some.
+fn subsets(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String)> {
+    let now = snapshot.routing.selected.as_ref()?;
+    let after = snapshot.routing.selected_after(action)?;
+    let available = |hash: &PodHash| snapshot.sets.iter().find(|set| set.hash == *hash).map_or(0, |set| set.available);
+    let share = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
+    let roles =
+        [("stable", &now.stable, &after.stable, share < 100), ("canary", &now.canary, &after.canary, share > 0)];
+    roles.into_iter().filter(|(.., serves)| *serves).find_map(|(role, now, after, _)| {
+        let (now, after) = (now.as_ref()?, after.as_ref()?);
+        let broken = now != after && available(now) > 0 && available(after) == 0;
+        broken.then(|| {
+            let message = format!("the {role} subset would select {after}, which has no available pod");
+            ("subset-needs-ready-pods", message)
+        })
+    })
 }
 
 /// A Service that serves is not pointed at a version without available pods while its present one has some.

@@ -6,12 +6,14 @@
 //! | no stable version yet | 0 | all | none | all are available: it becomes stable |
 //! | template is the stable one | 0, after the stable Service selects it | none, after a delay | all | never: this is rest |
 //! | aborted | 0 at once | none, after a delay | all | template changes or a person retries |
+//! | aborted, stable gave pods away | by the steps in reverse, as its pods return | as the traffic leaves | as the traffic returns | all is on stable |
 //! | on a step | the last weight set, once the canary has the pods | for that weight | all | the step is done |
 //! | past the steps | 100, once all canary pods are available | all | all | weight is seen: it becomes stable |
 //!
 //! Traffic leaves before pods do, and pods come before traffic does; each row is reached by acting, observing and
 //! deciding again.
 
+use api::argo::Canary;
 use object_model::Weight;
 
 use super::act::{self, Scaling};
@@ -44,6 +46,15 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     }
     if !snapshot.problems.is_empty() {
         status::invalid(snapshot, &mut plan);
+        return plan;
+    }
+    if !snapshot.unreadable.is_empty() {
+        let text = format!("Left out of the pods, because these are no quantities: {}", snapshot.unreadable.join(", "));
+        let transition = format!("unreadable/{}", crate::patch::digest(&text));
+        act::note(snapshot, &mut plan, EventType::Warning, "UnreadableQuantity", &text, &transition);
+    }
+    if let Some(act) = act::write_defaults(snapshot) {
+        plan.stage(vec![act]);
         return plan;
     }
     let mut progress = Progress::of(snapshot);
@@ -83,11 +94,12 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         );
         plan.report.problems.push(why.clone());
     }
-    tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
     judge_runs(snapshot, &mut progress, &mut plan);
     judge_deadline(snapshot, &mut progress, &mut plan);
     let goal = Goal::of(snapshot, &progress, new, &observed);
     converge(snapshot, &progress, &goal, &observed, &mut plan);
+    // What an abort takes away is told before the abort itself, as Argo's Events have it.
+    tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
     if plan.acts().next().is_none() && !observed.is_unusable() {
         // Nothing is left to do for this row of the table: only now may the next row begin.
         advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
@@ -110,6 +122,7 @@ fn settle(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
         workload::scale(snapshot, progress, plan);
     }
     metadata::apply(snapshot, progress, plan);
+    plan.stage(route::leave_behind(snapshot));
 }
 
 /// What the present row of the table asks for.
@@ -121,19 +134,18 @@ pub(super) struct Goal {
     pub(super) new: u32,
     /// Pods of the stable version, when it is another one.
     pub(super) stable: u32,
-    /// Whether the canary's pods may go (aborted and the delay has passed) or are wanted.
-    pub(super) keeps_canary: bool,
 }
 
 impl Goal {
     fn of(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView, observed: &Observed) -> Self {
         let all = snapshot.spec.replicas;
         let dynamic = snapshot.canary().filter(|canary| canary.dynamic_stable_scale && snapshot.spec.is_routed());
-        let rest = Self { weight: Weight::ZERO, new: all, stable: all, keeps_canary: true };
+        let rest = Self { weight: Weight::ZERO, new: all, stable: all };
         let Some(stable) = progress.stable_set(snapshot) else { return rest };
-        // A stable version that gave pods away takes traffic back as its pods return.
+        // A stable version that gave pods away takes traffic back as its pods return, unless the others have none left.
         let returning = replicas::least_weight(all, stable.available).min(observed.highest());
-        let keeps = dynamic.is_some() && !bugs::on(Bug::TrafficBackBeforePods);
+        let is_empty = holder(snapshot, new).is_some_and(|set| set.available == 0);
+        let keeps = dynamic.is_some() && !is_empty && !bugs::on(Bug::TrafficBackBeforePods);
         let back = if keeps { returning } else { Weight::ZERO };
         if bugs::on(Bug::AbortAtRest) && progress.abort && progress.is_fully_promoted(snapshot) {
             return Self { new: 0, ..rest };
@@ -142,10 +154,13 @@ impl Goal {
             return Self { weight: back, ..rest };
         }
         if progress.abort {
+            if let Some(canary) = dynamic.filter(|_| keeps) {
+                return Self::of_a_way_back(snapshot, canary, new, stable, observed);
+            }
             let keeps_canary = !abort_delay_is_over(snapshot, new, observed);
             // Nothing is started anew for a version that failed; what runs stays for the delay.
             let new = if snapshot.spec.is_routed() && keeps_canary { new.desired } else { 0 };
-            return Self { weight: back, new, keeps_canary, ..rest };
+            return Self { weight: back, new, ..rest };
         }
         let weight = match comes_back_in_window(snapshot, progress) {
             true => Weight::FULL,
@@ -154,7 +169,7 @@ impl Goal {
         if !snapshot.spec.is_routed() {
             let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
             let goal = replicas::ratio_goal(all, weight, surge);
-            return Self { weight, new: goal.canary, stable: goal.stable, keeps_canary: true };
+            return Self { weight, new: goal.canary, stable: goal.stable };
         }
         let counts = replicas::routed_counts(&replicas::RoutedState {
             replicas: all,
@@ -163,8 +178,44 @@ impl Goal {
             floor: snapshot.canary().and_then(|canary| canary.min_pods),
             dynamic_stable: dynamic.map(|_| observed.highest().complement(Weight::FULL.get())),
         });
-        Self { weight, new: counts.canary, stable: counts.stable, keeps_canary: true }
+        Self { weight, new: counts.canary, stable: counts.stable }
     }
+
+    /// An aborted update whose stable version gave pods away goes back by the weights of its steps, in reverse order.
+    fn of_a_way_back(
+        snapshot: &Snapshot,
+        canary: &Canary,
+        new: &ReplicaSetView,
+        stable: &ReplicaSetView,
+        observed: &Observed,
+    ) -> Self {
+        let weights = snapshot.steps.iter().filter_map(|step| match step.kind {
+            StepKind::SetWeight(weight) => Some(weight),
+            _ => None,
+        });
+        let way = replicas::way_back(&replicas::WayBackState {
+            replicas: snapshot.spec.replicas,
+            weights: weights.collect(),
+            current: observed.highest(),
+            canary_available: new.available,
+            stable_available: stable.available,
+            canary_stays: canary.has_abort_delay,
+            floor: canary.min_pods,
+        });
+        let is_over = abort_delay_is_over(snapshot, new, observed);
+        let new = match canary.has_abort_delay {
+            true if is_over => 0,
+            true => new.desired,
+            false => way.counts.canary.min(new.desired),
+        };
+        Self { weight: way.weight, new, stable: way.counts.stable }
+    }
+}
+
+/// The version that has the canary's traffic now.
+fn holder<'a>(snapshot: &'a Snapshot, new: &'a ReplicaSetView) -> Option<&'a ReplicaSetView> {
+    let hash = act::canary_hash(snapshot).unwrap_or_else(|| new.hash.clone());
+    snapshot.sets.iter().find(|set| set.hash == hash)
 }
 
 /// Whether the present template is one that served a few revisions ago, so that its steps need not be taken again.
@@ -246,10 +297,17 @@ fn judge_deadline(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan)
 /// The acts that bring pods, Services and weights to the goal, in the one order that keeps traffic on ready pods.
 fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Observed, plan: &mut Plan) {
     let Some(new) = snapshot.new_set() else { return };
-    let scaling = if snapshot.spec.is_routed() || progress.stable_set(snapshot).is_none() {
+    // Versions of which none was ever stable share the pods as an update of a stable one would.
+    let others = snapshot.sets.iter().any(|set| set.hash != new.hash && set.desired > 0);
+    let scaling = if snapshot.spec.is_routed() || (progress.stable_set(snapshot).is_none() && !others) {
         routed_scaling(snapshot, progress, goal, observed, new)
     } else {
         ratio_scaling(snapshot, progress, goal, new)
+    };
+    let scaling = match snapshot.spec.paused && new.desired == 0 && !progress.abort {
+        // What a person paused does not begin; as with Argo that holds for the first deploy too.
+        true => scaling.into_iter().filter(|change| change.set != new.name() && change.to > change.from).collect(),
+        false => scaling,
     };
     // Traffic that must leave goes first and alone: nothing may delay it.
     let is_given_away = !serves_new(snapshot, progress) && !bugs::on(Bug::CanaryServiceTooEarly);
@@ -258,7 +316,12 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
         return act::shift(snapshot, Weight::ZERO, plan);
     }
     if snapshot.spec.is_routed() && observed.highest() > goal.weight && may_shed(snapshot, progress) {
-        return act::shift(snapshot, goal.weight, plan);
+        act::shift(snapshot, goal.weight, plan);
+        if goal.weight == Weight::ZERO {
+            // The delay of its pods begins with the same plan that takes the traffic away.
+            plan.stage(abort_deadline(snapshot, progress, &Observed::Weight(Weight::ZERO), new));
+        }
+        return;
     }
     plan.stage(route::claim(snapshot, observed));
     act::grow(snapshot, &scaling, plan);
@@ -343,10 +406,12 @@ fn routed_scaling(
     new: &ReplicaSetView,
 ) -> Vec<Scaling> {
     let mut scaling = Vec::new();
+    let gives_up = snapshot.canary().is_some_and(|canary| canary.dynamic_stable_scale);
     let stable = progress.stable_set(snapshot).map(|set| set.hash.clone());
     for set in &snapshot.sets {
         let to = if set.hash == new.hash {
-            if progress.abort && observed.highest() > Weight::ZERO { set.desired } else { goal.new }
+            let holds = progress.abort && observed.highest() > Weight::ZERO && !gives_up;
+            if holds { set.desired } else { goal.new }
         } else if Some(&set.hash) == stable.as_ref() {
             goal.stable
         } else {
@@ -364,7 +429,10 @@ fn routed_scaling(
 fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &ReplicaSetView) -> Vec<Scaling> {
     let all = snapshot.spec.replicas;
     let Some(canary) = snapshot.canary() else { return Vec::new() };
-    let stable = progress.stable_set(snapshot).filter(|set| set.hash != new.hash);
+    // Of versions of which none was ever stable the last one keeps that place, as with Argo.
+    let last =
+        || snapshot.sets.iter().rev().find(|set| progress.stable.is_none() && set.hash != new.hash && set.desired > 0);
+    let stable = progress.stable_set(snapshot).filter(|set| set.hash != new.hash).or_else(last);
     let older: Vec<_> = snapshot
         .sets
         .iter()
@@ -379,7 +447,7 @@ fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &Re
     let (surge, unavailable) = replicas::surge_and_unavailable(canary.max_surge, canary.max_unavailable, all);
     let next = replicas::ratio_next(&RatioState {
         replicas: all,
-        weight: goal.weight,
+        weight: if progress.stable_set(snapshot).is_none() { Weight::FULL } else { goal.weight },
         surge,
         unavailable,
         canary: ratio(new),

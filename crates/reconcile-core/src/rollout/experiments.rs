@@ -75,7 +75,7 @@ fn fail(snapshot: &Snapshot, progress: &mut Progress, experiment: &ExperimentVie
 /// Makes the experiment of the present step, or finds the one that a crash kept out of the status.
 fn begin(snapshot: &Snapshot, progress: &Progress, step: &ExperimentStep, plan: &mut Plan) -> Option<String> {
     let new = snapshot.new_set()?;
-    let stable = progress.stable_set(snapshot)?;
+    let stable = progress.stable_set(snapshot).filter(|_| !progress.begins_a_try())?;
     let stem = format!("{}-{}-{}-{}", snapshot.rollout.name(), snapshot.hash, new.revision, progress.step_index);
     let name = match &progress.experiment {
         Some(name) => name.clone(),
@@ -103,10 +103,12 @@ fn begin(snapshot: &Snapshot, progress: &Progress, step: &ExperimentStep, plan: 
 
 fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
     let mut names = std::iter::once(stem.to_owned()).chain((1..NAMES_MAX).map(|turn| format!("{stem}-{turn}")));
-    names.find(|name| snapshot.experiments.get(name).is_none_or(|experiment| !is_spent(experiment)))
+    let is_earlier =
+        |experiment: &ExperimentView| runs::is_of_another_try(snapshot, &experiment.object, is_spent(experiment));
+    names.find(|name| snapshot.experiments.get(name).is_none_or(|experiment| !is_earlier(experiment)))
 }
 
-/// One that has ended, or is about to, belongs to an earlier try.
+/// Whether it has ended or is about to.
 fn is_spent(experiment: &ExperimentView) -> bool {
     experiment.status.is_completed() || is_terminating(experiment) || experiment.object.is_deleting()
 }
@@ -128,6 +130,9 @@ fn manifest(
     }
     object.set_label(names::POD_TEMPLATE_HASH, snapshot.hash.as_str());
     object.set_annotation(names::ROLLOUT_REVISION, &new.revision.to_string());
+    if let Some(present) = runs::present_try(snapshot) {
+        object.set_annotation(names::TRY, &present);
+    }
     object.set_at(&["metadata", "ownerReferences"], json!([act::owner_reference(snapshot)]));
     let mut spec = Map::new();
     let mut put = |key: &str, value: Value| {

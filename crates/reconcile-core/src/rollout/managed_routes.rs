@@ -21,8 +21,8 @@ pub(super) fn wanted(snapshot: &Snapshot) -> (Vec<HeaderRoute>, Vec<MirrorRoute>
 /// What the steps up to `index` leave in place.
 fn at(steps: &[Step], index: usize) -> (Vec<HeaderRoute>, Vec<MirrorRoute>) {
     let (mut headers, mut mirrors): (Vec<HeaderRoute>, Vec<MirrorRoute>) = (Vec::new(), Vec::new());
-    for step in steps.iter().take(index.saturating_add(1)) {
-        match &step.kind {
+    for kind in steps.iter().take(index.saturating_add(1)).flat_map(Step::kinds) {
+        match kind {
             StepKind::SetHeaderRoute(name, route) => {
                 headers.retain(|have| have.name != *name);
                 headers.extend(route.clone());

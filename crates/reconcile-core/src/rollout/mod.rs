@@ -27,6 +27,7 @@ mod routing;
 mod runs;
 mod snapshot;
 mod status;
+mod unreadable;
 mod workload;
 
 use std::sync::Arc;
@@ -40,8 +41,8 @@ pub use pod_hash::pod_hash;
 pub use pods::PodView;
 pub use replica_set::ReplicaSetView;
 pub use replicas::{
-    PreviewState, RatioSet, RatioStable, RatioState, ReplicaCounts, RoutedState, preview_count, ratio_goal, ratio_next,
-    routed_counts, surge_and_unavailable,
+    PreviewState, RatioSet, RatioStable, RatioState, ReplicaCounts, RoutedState, WayBack, WayBackState, preview_count,
+    ratio_goal, ratio_next, routed_counts, surge_and_unavailable, way_back,
 };
 pub use routing::Routing;
 pub use snapshot::{RunView, Snapshot};

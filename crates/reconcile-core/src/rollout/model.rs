@@ -49,13 +49,33 @@ pub struct Step {
     pub origin: usize,
     /// What to do.
     pub kind: StepKind,
+    /// What to do at the same time; none of it decides when the step is done.
+    pub also: Vec<StepKind>,
+}
+
+impl Step {
+    /// All that it does.
+    pub fn kinds(&self) -> impl Iterator<Item = &StepKind> {
+        std::iter::once(&self.kind).chain(&self.also)
+    }
 }
 
 /// Lowers the steps of an Argo canary: one step an entry, then promote and finish.
 pub fn lower_argo(rollout: &Rollout) -> Vec<Step> {
     let Strategy::Canary(canary) = &rollout.strategy else { return Vec::new() };
-    let entries = canary.steps.iter().enumerate().map(|(origin, step)| Step { origin, kind: lower_step(step) });
+    let entries = canary.steps.iter().enumerate().map(|(origin, step)| lower_entry(origin, step));
     entries.chain(ending(canary.steps.len())).collect()
+}
+
+fn lower_entry(origin: usize, step: &CanaryStep) -> Step {
+    match step {
+        CanaryStep::Several(steps) => {
+            let mut kinds = steps.iter().map(lower_step);
+            let kind = kinds.next().unwrap_or(StepKind::Wait(None));
+            Step { origin, kind, also: kinds.collect() }
+        }
+        step => Step { origin, kind: lower_step(step), also: Vec::new() },
+    }
 }
 
 fn lower_step(step: &CanaryStep) -> StepKind {
@@ -76,11 +96,13 @@ fn lower_step(step: &CanaryStep) -> StepKind {
             let (name, route) = MirrorRoute::parse(route).unwrap_or_default();
             StepKind::SetMirrorRoute(name, route)
         }
+        // The reader nests none.
+        CanaryStep::Several(steps) => steps.first().map_or(StepKind::Wait(None), lower_step),
     }
 }
 
 fn ending(origin: usize) -> [Step; 2] {
-    [Step { origin, kind: StepKind::Promote }, Step { origin, kind: StepKind::Finish }]
+    [StepKind::Promote, StepKind::Finish].map(|kind| Step { origin, kind, also: Vec::new() })
 }
 
 /// A step in the words that Argo's Events have for it.
@@ -129,7 +151,7 @@ pub fn lower_flagger(canary: &api::flagger::Canary) -> Vec<Step> {
     }
     kinds.extend(gates("confirm-promotion"));
     let length = kinds.len();
-    let entries = kinds.into_iter().enumerate().map(|(origin, kind)| Step { origin, kind });
+    let entries = kinds.into_iter().enumerate().map(|(origin, kind)| Step { origin, kind, also: Vec::new() });
     entries.chain(ending(length)).collect()
 }
 
@@ -148,8 +170,9 @@ fn flagger_weights(canary: &api::flagger::Canary) -> Vec<Weight> {
 
 /// The weight that holds at `index`: the last one set before or at it.
 pub fn weight_at(steps: &[Step], index: usize) -> Weight {
-    let set = steps.iter().take(index.saturating_add(1)).rev().find_map(|step| match step.kind {
-        StepKind::SetWeight(weight) => Some(weight),
+    let mut kinds = steps.iter().take(index.saturating_add(1)).rev().flat_map(Step::kinds);
+    let set = kinds.find_map(|kind| match kind {
+        StepKind::SetWeight(weight) => Some(*weight),
         StepKind::Promote | StepKind::Finish => Some(Weight::FULL),
         _ => None,
     });
@@ -162,8 +185,9 @@ pub fn scale_at(steps: &[Step], index: usize) -> Option<Scale> {
     if ended {
         return None;
     }
-    let set = steps.iter().take(index.saturating_add(1)).rev().find_map(|step| match step.kind {
-        StepKind::SetScale(scale) => Some(scale),
+    let mut kinds = steps.iter().take(index.saturating_add(1)).rev().flat_map(Step::kinds);
+    let set = kinds.find_map(|kind| match kind {
+        StepKind::SetScale(scale) => Some(*scale),
         _ => None,
     });
     set.flatten()

@@ -13,10 +13,11 @@ use crate::{Act, Action, ObjectRef, Precondition, Propagation, kinds};
 /// Versions that nothing refers to, newest first.
 pub(super) fn unreferenced<'a>(snapshot: &'a Snapshot, progress: &Progress) -> Vec<&'a ReplicaSetView> {
     let stable = progress.stable.as_ref();
-    let services =
-        [&snapshot.active_service, &snapshot.preview_service, &snapshot.stable_service, &snapshot.canary_service];
+    let services = [&snapshot.active_service, &snapshot.preview_service];
     let selected = |set: &ReplicaSetView| {
-        services.iter().any(|service| act::selected(service.as_deref()).as_ref() == Some(&set.hash))
+        act::stable_selects(snapshot, &set.hash)
+            || act::canary_selects(snapshot, &set.hash)
+            || services.iter().any(|service| act::selected(service.as_deref()).as_ref() == Some(&set.hash))
     };
     let free = |set: &&ReplicaSetView| set.hash != snapshot.hash && stable != Some(&set.hash) && !selected(set);
     snapshot.sets.iter().rev().filter(free).collect()

@@ -38,6 +38,8 @@ pub(super) struct Progress {
     pub(super) stable_ping_pong: Option<String>,
     /// Whether this decision began a new revision.
     pub(super) restarted: bool,
+    /// Whether this decision begins another try of an update that was aborted.
+    pub(super) retried: bool,
 }
 
 impl Progress {
@@ -63,8 +65,10 @@ impl Progress {
             restarted_at: status.restarted_at,
             stable_ping_pong: status.stable_ping_pong.clone(),
             restarted: false,
+            retried: false,
         };
         progress.forget_what_a_person_overruled();
+        progress.take_wishes_in();
         let other_template = status.current.as_ref() != Some(&snapshot.hash);
         let other_steps = status.step_hash.as_deref().unwrap_or_default() != snapshot.step_hash;
         if other_template || other_steps {
@@ -84,6 +88,9 @@ impl Progress {
             progress.abort_now(snapshot, "");
         }
         if !progress.abort {
+            if progress.aborted_at.is_some() {
+                progress.retry();
+            }
             progress.aborted_at = None;
             progress.abort_message = None;
         }
@@ -92,6 +99,15 @@ impl Progress {
             progress.clear_pause();
         }
         progress
+    }
+
+    /// A promotion past everything that a person asked for after an abort.
+    fn take_wishes_in(&mut self) {
+        if self.promote_full && self.abort {
+            // Whoever spoke last is heard: an abort that is already told is older than the promotion.
+            self.abort = self.aborted_at.is_none();
+            self.promote_full = !self.abort;
+        }
     }
 
     /// A person who goes on after an inconclusive run has judged it: it does not pause again.
@@ -126,6 +142,21 @@ impl Progress {
         if self.stable.as_ref() == Some(&snapshot.hash) {
             self.step_index = snapshot.user_steps();
         }
+    }
+
+    /// A person lets an aborted update try again: what the try before learned counts no more.
+    fn retry(&mut self) {
+        self.retried = true;
+        self.background_run = None;
+        self.step_run = None;
+        self.experiment = None;
+        self.pre_run = None;
+        self.post_run = None;
+    }
+
+    /// Whether this decision begins a try: what belongs to it is made once the status tells of it.
+    pub(super) fn begins_a_try(&self) -> bool {
+        self.restarted || self.retried
     }
 
     /// Whether the present template is the stable one.

@@ -11,9 +11,9 @@ use crate::{Key, View, kinds};
 /// How deep templates may name further templates.
 const DEPTH_MAX: usize = 16;
 
-/// What is wrong with the Services that the strategy names.
-pub(super) fn services(view: &dyn View, key: &Key, spec: &Rollout) -> Vec<Problem> {
-    let named: Vec<(&str, Option<&String>)> = match &spec.strategy {
+/// The Services that the strategy names, by the field that does.
+fn named_services(spec: &Rollout) -> Vec<(&'static str, Option<&String>)> {
+    match &spec.strategy {
         Strategy::BlueGreen(strategy) => vec![
             ("blueGreen.activeService", Some(&strategy.active_service)),
             ("blueGreen.previewService", strategy.preview_service.as_ref()),
@@ -28,7 +28,17 @@ pub(super) fn services(view: &dyn View, key: &Key, spec: &Rollout) -> Vec<Proble
             ]
         }
         Strategy::Unusable => Vec::new(),
-    };
+    }
+}
+
+/// The names of all Services that the strategy names.
+pub(super) fn service_names(spec: &Rollout) -> Vec<Option<&String>> {
+    named_services(spec).into_iter().map(|(_, name)| name).collect()
+}
+
+/// What is wrong with the Services that the strategy names.
+pub(super) fn services(view: &dyn View, key: &Key, spec: &Rollout) -> Vec<Problem> {
+    let named = named_services(spec);
     let named = named.into_iter().filter_map(|(field, name)| Some((field, name.filter(|name| !name.is_empty())?)));
     let mut problems = Vec::new();
     for (field, name) in named {

@@ -63,6 +63,58 @@ fn with_floor(count: u32, floor: Option<u32>, replicas: u32) -> u32 {
     }
 }
 
+/// What decides how an aborted update goes back whose stable version gave up the pods that its traffic did not need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBackState {
+    /// Pods of the Rollout.
+    pub replicas: u32,
+    /// The weights of its steps, in their order.
+    pub weights: Vec<Weight>,
+    /// What the canary really has.
+    pub current: Weight,
+    /// Available pods of the canary.
+    pub canary_available: u32,
+    /// Available pods of stable.
+    pub stable_available: u32,
+    /// Whether the canary keeps its pods until a delay is over, so that its size says nothing.
+    pub canary_stays: bool,
+    /// The least pods of a version that has any.
+    pub floor: Option<u32>,
+}
+
+/// The next weight and sizes on the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WayBack {
+    /// What the canary is to have.
+    pub weight: Weight,
+    /// Pods of both versions.
+    pub counts: ReplicaCounts,
+}
+
+/// The way back takes the weights of the steps in reverse order, so that stable never asks for all its pods at once:
+/// its pods come first, then the traffic, then the canary's pods go.
+pub fn way_back(state: &WayBackState) -> WayBack {
+    let WayBackState { replicas, floor, current, .. } = *state;
+    let missing = replicas.saturating_sub(state.stable_available);
+    let has = if state.canary_stays { missing } else { missing.max(state.canary_available) };
+    let is_next = |weight: &&Weight| percent_of(replicas, weight.get()) < has;
+    let next = state.weights.iter().rev().find(is_next).copied().unwrap_or(Weight::ZERO);
+    let least = least_weight(replicas, state.stable_available);
+    let weight = if next == Weight::ZERO {
+        least.min(current)
+    } else if least > next {
+        // Stable can't serve that much yet.
+        current
+    } else {
+        next.min(current)
+    };
+    let share = |weight: Weight| percent_of(replicas, weight.get());
+    let rest = |weight: Weight| percent_of(replicas, weight.complement(Weight::FULL.get()).get());
+    let canary = with_floor(share(current).max(share(next)), floor, replicas);
+    let stable = with_floor(rest(current).max(rest(next)), floor, replicas);
+    WayBack { weight, counts: ReplicaCounts { canary, stable } }
+}
+
 /// The least canary weight that leaves stable no more traffic than its available pods can serve.
 pub(super) fn least_weight(replicas: u32, stable_available: u32) -> Weight {
     let share = match replicas {
@@ -328,6 +380,36 @@ mod tests {
             assert_eq!(i64::from(least_weight(replicas, available).get()), least, "{available} of {replicas}");
         }
         assert_eq!([with_floor(0, Some(2), 5), with_floor(1, Some(2), 5), with_floor(1, Some(9), 5)], [0, 2, 5]);
+    }
+
+    #[test]
+    fn an_aborted_dynamic_stable_gets_pods_then_traffic_by_the_steps_in_reverse() {
+        let state = |current, canary, stable, stays| WayBackState {
+            replicas: 4,
+            weights: vec![weight(25), weight(75)],
+            current: weight(current),
+            canary_available: canary,
+            stable_available: stable,
+            canary_stays: stays,
+            floor: None,
+        };
+        for ((current, canary, stable, stays), (to, canary_pods, stable_pods)) in [
+            ((75, 3, 1, false), (75, 3, 3)),
+            ((75, 3, 2, false), (75, 3, 3)),
+            ((75, 3, 3, false), (25, 3, 3)),
+            ((25, 3, 3, false), (25, 1, 3)),
+            ((25, 1, 3, false), (25, 1, 4)),
+            ((25, 1, 4, false), (0, 1, 4)),
+            ((0, 1, 4, false), (0, 0, 4)),
+            ((75, 3, 1, true), (75, 3, 3)),
+            ((75, 3, 3, true), (25, 3, 4)),
+            ((25, 3, 3, true), (25, 1, 4)),
+            ((25, 3, 4, true), (0, 1, 4)),
+        ] {
+            let way = way_back(&state(current, canary, stable, stays));
+            let counts = ReplicaCounts { canary: canary_pods, stable: stable_pods };
+            assert_eq!(way, WayBack { weight: weight(to), counts }, "{current} {canary} {stable} {stays}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::names;
-use object_model::{Object, ObjectId, Weight};
+use object_model::{Object, ObjectId, PodHash, Weight};
 use serde_json::Value;
 use traffic_split::{Change, SplitPlan};
 
@@ -12,7 +12,7 @@ use super::routing::{kind_of, split};
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
-use crate::{Act, Action, ObjectRef, Precondition, Propagation};
+use crate::{Act, Action, ObjectRef, Precondition, Propagation, kinds};
 
 /// What the traffic objects say now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,36 @@ pub(super) fn shift(snapshot: &Snapshot, weight: Weight) -> Vec<Act> {
         planned.claims.retain(|claim| planned.changes.iter().any(|change| change.id == claim.object));
     }
     writes(snapshot, planned, raises)
+}
+
+/// The writes that let the subsets without a Service of their own select these versions, at the weights that are there.
+pub(super) fn select_subsets(snapshot: &Snapshot, canary: Option<&PodHash>, stable: Option<&PodHash>) -> Vec<Act> {
+    let routing = &snapshot.routing;
+    let (Some(_), Observed::Weight(weight)) = (&routing.selected, observe(snapshot)) else { return Vec::new() };
+    let mut wanted = split(snapshot, weight);
+    if let (None, Some(hash)) = (&snapshot.service_names.canary, canary) {
+        wanted.canary.pod_hash = Some(hash.clone());
+    }
+    if let (None, Some(hash)) = (&snapshot.service_names.stable, stable) {
+        wanted.stable.pod_hash = Some(hash.clone());
+    }
+    let mut planned = traffic_split::plan(&wanted, &routing.targets, &routing.live);
+    planned.changes.retain(Change::selects_pods);
+    planned.claims.retain(|claim| planned.changes.iter().any(|change| change.id == claim.object));
+    writes(snapshot, planned, true)
+}
+
+/// The writes that take our hashes, mark and claims out of objects that the spec names no more.
+pub(super) fn leave_behind(snapshot: &Snapshot) -> Vec<Act> {
+    let left = snapshot.routing.left_behind.iter().filter_map(|live| {
+        let mut object = traffic_split::left_behind(live)?;
+        unclaim(&mut object, snapshot);
+        let patch = merge_patch(&live.to_json(), &object.into_json())?;
+        let kind = if live.kind() == "Service" { kinds::service() } else { kind_of(&live.id())? };
+        let target = ObjectRef::of(&kind, live);
+        Some(Act::new(Action::Patch { target, patch, precondition: Precondition::exact(live) }).destructive())
+    });
+    left.collect()
 }
 
 /// The writes that leave the traffic objects behind when their Rollout goes away.

@@ -6,7 +6,7 @@ use api::Problem;
 use api::argo::Canary;
 use api::names;
 use object_model::{Object, ObjectId, OwnerReference, PodHash, Uid, Weight};
-use traffic_split::{Destination, Live, Observed, Split, Target};
+use traffic_split::{Destination, Live, Observed, Selected, Split, Target};
 
 use super::managed_routes;
 use super::snapshot::Snapshot;
@@ -29,6 +29,10 @@ pub struct Routing {
     pub managed_routes: Vec<String>,
     /// Experiments with shares of their own.
     pub additional: Vec<(Destination, Weight)>,
+    /// The versions that a DestinationRule selects, when there is one.
+    pub selected: Option<Selected>,
+    /// Objects that this Rollout drove once and that its spec names no more.
+    pub left_behind: Vec<Object>,
 }
 
 impl Routing {
@@ -54,7 +58,28 @@ impl Routing {
                 && view.resolve(&kind.api_version(), &kind.kind).is_none()
         };
         let absent = made.filter(is_missing).map(|kind| format!("{} {}", kind.api_version(), kind.kind)).collect();
-        Self { targets, live, absent, managed_routes: canary.managed_routes.clone(), ..Self::default() }
+        let selected = traffic_split::selected(&targets, &live);
+        Self { targets, live, absent, selected, managed_routes: canary.managed_routes.clone(), ..Self::default() }
+    }
+
+    /// Adds what the Rollout drove once and names no more; `named` are the Services that it names.
+    pub(super) fn with_left_behind(mut self, view: &dyn View, rollout: &Object, named: &[Option<&String>]) -> Self {
+        let namespace = rollout.namespace().unwrap_or_default();
+        let rules = kinds::traffic().into_iter().filter(|kind| kind.kind == "DestinationRule");
+        // Marked objects wake their Rollout by themselves (see `concerns`); nobody else's should.
+        let all = rules.chain([kinds::service()]).flat_map(|kind| view.glance(&kind, namespace));
+        let is_named = |object: &Object| match object.kind() {
+            "Service" => named.iter().flatten().any(|name| *name == object.name()),
+            _ => self.targets.iter().any(|target| target.objects(&self.live).contains(&object.id())),
+        };
+        let is_left = |object: &std::sync::Arc<Object>| is_marked_by(rollout, object) && !is_named(object);
+        self.left_behind = all.filter(is_left).map(|object| (*object).clone()).collect();
+        self
+    }
+
+    /// The versions that the subsets would select after an action.
+    pub(super) fn selected_after(&self, action: &Action) -> Option<Selected> {
+        traffic_split::selected(&self.targets, &self.after(action)?)
     }
 
     /// What every route gives the canary, as it is or as it would be after an action.
@@ -96,9 +121,13 @@ impl Routing {
 /// The split that is wanted at a canary weight. The versions are those that the Services select now: whatever selects
 /// pods by itself follows the Services, which are switched only when that is safe.
 pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
-    let place = |name: Option<&String>, service: Option<&Object>| {
+    let place = |name: Option<&String>, service: Option<&Object>, subset: fn(&Selected) -> Option<PodHash>| {
         let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-        let hash = service.and_then(|service| service.str_at(&pointer)).map(PodHash::new);
+        // Without a Service of its own a subset keeps what it has; `select` moves it.
+        let hash = match name {
+            Some(_) => service.and_then(|service| service.str_at(&pointer)).map(PodHash::new),
+            None => snapshot.routing.selected.as_ref().and_then(subset),
+        };
         Destination { service: name.cloned().unwrap_or_default(), pod_hash: hash }
     };
     let (canary_name, stable_name) = (snapshot.service_names.canary.as_ref(), snapshot.service_names.stable.as_ref());
@@ -110,8 +139,8 @@ pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
         mirror_routes,
         managed_routes: routing.managed_routes.clone(),
         ..Split::new(
-            place(canary_name, snapshot.canary_service.as_deref()),
-            place(stable_name, snapshot.stable_service.as_deref()),
+            place(canary_name, snapshot.canary_service.as_deref(), |selected| selected.canary.clone()),
+            place(stable_name, snapshot.stable_service.as_deref(), |selected| selected.stable.clone()),
             weight,
         )
     }
@@ -145,9 +174,18 @@ fn live_objects(view: &dyn View, targets: &[Target]) -> Live {
     live
 }
 
-/// Whether a traffic object matters to a Rollout that does not name it: it was made for it, is named by another object,
-/// or may be selected by its labels.
+/// Whether an object carries the mark of what this Rollout drives.
+fn is_marked_by(rollout: &Object, object: &Object) -> bool {
+    object.annotation(traffic_split::MANAGED_BY_ANNOTATION) == Some(rollout.name())
+        && object.namespace() == rollout.namespace()
+}
+
+/// Whether a traffic object matters to a Rollout that does not name it: it was made for it or driven by it once, is
+/// named by another object, or may be selected by its labels.
 pub(super) fn concerns(rollout: &Object, object: &Object) -> bool {
+    if matches!(object.kind(), "DestinationRule" | "Service") && is_marked_by(rollout, object) {
+        return true;
+    }
     if object.controller().is_some_and(|owner| Some(owner.uid) == rollout.uid()) {
         return true;
     }

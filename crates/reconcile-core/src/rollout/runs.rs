@@ -37,7 +37,10 @@ pub(super) fn step_is_done(
     }
     let index = progress.step_index;
     let labels = [("rollout-type", "Step".to_owned()), ("step-index", index.to_string())];
-    progress.step_run = ensure(snapshot, analysis, &format!("-{index}"), &labels, progress.step_run.as_ref(), plan);
+    progress.step_run = match progress.begins_a_try() {
+        true => None,
+        false => ensure(snapshot, analysis, &format!("-{index}"), &labels, progress.step_run.as_ref(), plan),
+    };
     false
 }
 
@@ -69,6 +72,9 @@ pub(super) fn promotion_is_judged(
         }
         return run.phase == "Successful";
     }
+    if progress.begins_a_try() {
+        return false;
+    }
     let run = ensure(snapshot, analysis, suffix, &[("rollout-type", label.to_owned())], known.as_ref(), plan);
     match moment {
         Promotion::Before => progress.pre_run = run,
@@ -80,9 +86,13 @@ pub(super) fn promotion_is_judged(
 /// Starts the background analysis when its step has come, and ends runs that no longer count.
 pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
     let background = snapshot.canary().and_then(|canary| canary.analysis.as_ref());
-    let is_rolling =
-        !progress.abort && !progress.is_fully_promoted(snapshot) && progress.stable.is_some() && !progress.restarted;
+    let is_rolling = !progress.abort
+        && !progress.is_fully_promoted(snapshot)
+        && progress.stable.is_some()
+        && !progress.begins_a_try();
     match background {
+        // Whoever promotes past everything asks for no further judgement.
+        Some(_) if progress.promote_full => {}
         Some(analysis) if is_rolling && progress.step_index >= analysis.starting_step as usize => {
             let known = progress.background_run.as_ref();
             if known.is_none_or(|run| !snapshot.runs.contains_key(&run.name)) {
@@ -123,7 +133,7 @@ fn end_all(snapshot: &Snapshot, ends: impl Fn(&RunView) -> bool, plan: &mut Plan
     plan.stage(acts);
 }
 
-/// Finds or creates the run of this revision. A run of that name that has ended belongs to an earlier try and is not used again.
+/// Finds or creates the run of this revision and try. One of an earlier try is not used again.
 fn ensure(
     snapshot: &Snapshot,
     analysis: &AnalysisRef,
@@ -167,9 +177,34 @@ fn free_name(snapshot: &Snapshot, stem: &str) -> Option<String> {
     let names = std::iter::once(stem.to_owned()).chain((1..NAMES_MAX).map(|turn| format!("{stem}.{turn}")));
     let mut names = names.skip_while(|name| {
         let known = snapshot.runs.get(name);
-        known.is_some_and(|run| run.is_completed() || bugs::on(Bug::SecondRun))
+        known.is_some_and(|run| {
+            // A person who went on after an inconclusive run wants another word than that one's.
+            let is_heard = run.phase == "Inconclusive";
+            bugs::on(Bug::SecondRun) || is_heard || is_of_another_try(snapshot, &run.object, run.is_completed())
+        })
     });
     names.next()
+}
+
+/// The try that the status tells of: a retry begins another one, and so does another list of steps.
+pub(super) fn present_try(snapshot: &Snapshot) -> Option<String> {
+    let running = snapshot.status.duration.as_ref().filter(|duration| duration.finished_at.is_none())?;
+    Some(format!("{} {}", object_model::format_time(running.started_at), snapshot.step_hash))
+}
+
+/// Whether something that a step made belongs to another try than the present one.
+///
+/// A status may come so late that what it would have named has ended before; that it has ended decides only where nothing
+/// else is known: others made it, or the cluster keeps no duration in the status.
+pub(super) fn is_of_another_try(snapshot: &Snapshot, object: &Object, has_ended: bool) -> bool {
+    if object.bool_at("/spec/terminate") == Some(true) {
+        // It was told to end: it says nothing any more, whatever its last phase will be.
+        return true;
+    }
+    match (object.annotation(names::TRY), present_try(snapshot)) {
+        (Some(made_for), Some(present)) => made_for != present,
+        _ => has_ended,
+    }
 }
 
 fn run_object(
@@ -189,6 +224,9 @@ fn run_object(
     }
     if let Some(set) = snapshot.new_set() {
         object.set_annotation(names::ROLLOUT_REVISION, &set.revision.to_string());
+    }
+    if let Some(present) = present_try(snapshot) {
+        object.set_annotation(names::TRY, &present);
     }
     let selected = snapshot.spec.selector.get("matchLabels").and_then(Value::as_object);
     for (key, value) in selected.into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?))) {

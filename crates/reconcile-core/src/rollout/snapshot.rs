@@ -15,6 +15,7 @@ use super::pods::{self, PodView};
 use super::references;
 use super::replica_set::ReplicaSetView;
 use super::routing::Routing;
+use super::unreadable;
 use super::workload;
 use crate::analysis::recipe;
 use crate::{Key, View, kinds};
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub spec: Rollout,
     /// What is wrong with the spec.
     pub problems: Vec<Problem>,
+    /// Amounts of the template that can't be read and were left out, by their paths.
+    pub unreadable: Vec<String>,
     /// Its status.
     pub status: RolloutStatus,
     /// Its steps, lowered.
@@ -98,6 +101,7 @@ impl Snapshot {
         let uid = rollout.uid()?;
         let (mut spec, mut problems) = Rollout::parse(&rollout);
         let workload = workload::resolve(view, key, &mut spec, &mut problems);
+        let unreadable = unreadable::relieve(&mut spec.template);
         let status = RolloutStatus::parse(&rollout);
         let sets = replica_sets(view, &uid);
         let (hash, set_name) = match own_set(&spec, &status, &sets) {
@@ -128,7 +132,10 @@ impl Snapshot {
             pods: pods::observe(view, &uid, &spec, &status, &sets),
             workload,
             service_names,
-            routing: canary.map(|canary| Routing::observe(view, &rollout, canary, &mut problems)).unwrap_or_default(),
+            routing: canary
+                .map(|canary| Routing::observe(view, &rollout, canary, &mut problems))
+                .unwrap_or_default()
+                .with_left_behind(view, &rollout, &references::service_names(&spec)),
             templates: templates(view, key, analyses(&spec.strategy, &steps)),
             active_service,
             preview_service,
@@ -138,6 +145,7 @@ impl Snapshot {
             rollout,
             spec,
             problems,
+            unreadable,
             status,
             steps,
             hash,

@@ -211,13 +211,16 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
         let weight = observed.highest();
         let services = snapshot.service_names.clone();
         let additional = experiments::shares_json(snapshot, observed);
+        // While another version still has the canary's traffic, the weight is that version's.
+        let holder = act::canary_hash(snapshot).filter(|_| weight > Weight::ZERO);
+        let holder = holder.unwrap_or_else(|| snapshot.hash.clone());
         let others: u32 = snapshot.routing.additional.iter().map(|(_, weight)| weight.get()).sum();
         canary.insert(
             "weights".to_owned(),
             json!({
                 "canary": {
                     "weight": weight.get(),
-                    "podTemplateHash": snapshot.hash.as_str(),
+                    "podTemplateHash": holder.as_str(),
                     "serviceName": services.canary.unwrap_or_default(),
                 },
                 "stable": {

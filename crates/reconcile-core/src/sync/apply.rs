@@ -8,14 +8,18 @@ use object_model::{Object, ObjectId};
 
 use super::desired::{self, Prepared, Wish};
 use super::hooks::{self, is_of_attempt};
-use super::operation::{HookRecord, Operation};
-use super::options::{apply_mode, on_immutable};
+use super::operation::{HookRecord, Operation, delay};
+use super::options::{apply_mode, is_not_reconciled, on_immutable};
 use super::recreate;
 use super::request::Request;
 use super::snapshot::Snapshot;
 use super::status;
 use crate::bugs::{self, Bug};
-use crate::{Act, Action, FieldManager, Kind, Plan, Precondition};
+use crate::time::after;
+use crate::{Act, Action, FieldManager, Kind, Plan, Precondition, Refusal};
+
+/// A kind that is not served may be installed by somebody at any time.
+const UNKNOWN_KIND_RETRY: object_model::Duration = object_model::Duration::from_secs(15);
 
 /// How the objects are gone through.
 #[derive(Debug, Clone, Copy, Default)]
@@ -183,11 +187,15 @@ fn apply_one(
 ) -> Option<Act> {
     let id = wish.object.id();
     let Some(kind) = snapshot.kind_of(&id) else {
+        if let Some(again) = after(snapshot.now, UNKNOWN_KIND_RETRY) {
+            plan.wake_at(again);
+        }
         report.error(&id, wish, "UnknownKind", format!("the cluster serves no kind {}", wish.object.gvk()));
         return None;
     };
     let mode = apply_mode(&snapshot.spec, &wish.object);
-    if mode == ApplyMode::IfNotPresent && snapshot.live.contains_key(&id) {
+    let is_held = snapshot.live.get(&id).is_some_and(|live| is_not_reconciled(live));
+    if is_held || (mode == ApplyMode::IfNotPresent && snapshot.live.contains_key(&id)) {
         report.in_sync += 1;
         return None;
     }
@@ -208,8 +216,10 @@ fn apply_one(
         if on_immutable(&snapshot.spec, &wish.object) == OnImmutable::Recreate && recreate::is_immutable(refusal) {
             return recreate::step(snapshot, wish, kind, &prepared.object, inventory, pass.writes, plan, report);
         }
-        report.error(&id, wish, "ApplyFailed", refusal.message.clone());
-        return None;
+        if !is_tried_again(snapshot, refusal, pass, plan) {
+            report.error(&id, wish, "ApplyFailed", refusal.message.clone());
+            return None;
+        }
     }
     if !snapshot.spec.sync.self_heal && pass.only.is_none() && is_drift(snapshot, wish, &prepared) {
         report.drifted(&id);
@@ -221,6 +231,22 @@ fn apply_one(
         return None;
     }
     pass.writes.then(|| apply_act(snapshot, kind, mode, prepared))
+}
+
+/// Whether the delay after a refusal that may pass is over. The attempts of an operation have delays of their own.
+fn is_tried_again(snapshot: &Snapshot, refusal: &Refusal, pass: Pass<'_>, plan: &mut Plan) -> bool {
+    let retry = &snapshot.spec.sync.retry;
+    if !refusal.may_pass || !pass.writes || pass.operation.is_some() || refusal.attempts > retry.limit {
+        return false;
+    }
+    match after(refusal.at, delay(refusal.attempts, retry)) {
+        Some(due) if due <= snapshot.now => true,
+        Some(due) => {
+            plan.wake_at(due);
+            false
+        }
+        None => false,
+    }
 }
 
 /// Whether the difference came from the cluster's side: the commit that stands on the object is the present one.

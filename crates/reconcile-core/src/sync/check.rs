@@ -43,6 +43,9 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
             Action::Patch { target, patch, .. } if *target == ObjectRef::of(&snapshot.kind, &snapshot.config) => {
                 release(snapshot, patch)
             }
+            Action::Patch { target, .. } if wanted.contains(&target.id()) => {
+                Some(("handover-spares-what-git-has", format!("{} is in Git and would be given away", target.id())))
+            }
             _ => None,
         };
         let broken = broken.or_else(|| check_holds::held(snapshot, &act.action));
@@ -92,13 +95,24 @@ fn delete(
     if !matches!(snapshot.source, Source::Rendered(..)) {
         return Some(("prune-needs-a-complete-render", format!("{id} would be deleted without a render")));
     }
-    if snapshot.live.get(id).is_some_and(|live| diff_engine::is_hook_at_work(live) && hooks::is_hook(live)) {
+    let is_at_work =
+        snapshot.live.get(id).is_some_and(|live| diff_engine::is_hook_at_work(live) && hooks::is_hook(live));
+    if is_at_work && !gave_up(snapshot) {
         return Some(("hooks-finish", format!("{id} would be deleted while its program runs")));
     }
     if wanted.contains(id) && !may_be_recreated(snapshot, id) {
         return Some(("prune-spares-what-git-has", format!("{id} is in Git and would be deleted")));
     }
     owned(snapshot, id, uid)
+}
+
+/// The operation that a hook belongs to is over, or its time is.
+fn gave_up(snapshot: &Snapshot) -> bool {
+    let Some(operation) = &snapshot.operation else { return false };
+    let seconds = snapshot.spec.sync.timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok());
+    let lasted = operation.started().map(|started| snapshot.now.as_second() - started.as_second());
+    matches!(operation.phase, Phase::Failed | Phase::Succeeded)
+        || seconds.zip(lasted).is_some_and(|(limit, lasted)| lasted >= limit)
 }
 
 /// What Git has goes only to come again: the user allows it, the server refused a change of what never changes, and it

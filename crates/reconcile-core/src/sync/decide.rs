@@ -66,7 +66,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
 }
 
 /// Asks where the branch is when nobody knows, the answer is old, or somebody wants to know now.
-fn fetch(snapshot: &Snapshot, plan: &mut Plan) {
+pub(super) fn fetch(snapshot: &Snapshot, plan: &mut Plan) {
     let due = match &snapshot.source {
         Source::Unknown => Some(snapshot.now),
         Source::FetchFailed(failure) => after(failure.at, snapshot.spec.interval.min(RETRY_MAX)),

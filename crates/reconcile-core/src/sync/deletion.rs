@@ -8,6 +8,7 @@ use api::{DeletionPolicy, names};
 use diff_engine::{KeepReason, PruneDecision, PruneVerdict};
 use serde_json::{Value, json};
 
+use super::deletion_hooks::{self, Turn};
 use super::inventory::{live_view, planned_inventory, write_inventory};
 use super::snapshot::Snapshot;
 use super::status::{self, Report};
@@ -57,13 +58,23 @@ pub(super) fn decide(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report) 
         Ok(inventory) => inventory,
         Err(why) => return report.stall("InventoryUnreadable", why),
     };
+    let turn = deletion_hooks::turn(snapshot, plan, report);
+    if turn == Turn::Wait {
+        return;
+    }
     let inventory = planned_inventory(snapshot, stored, &[]);
     if write_inventory(snapshot, &inventory, plan, report) {
         report.deleting = Some("the inventory is written first".to_owned());
         return;
     }
+    if turn == Turn::Hooks {
+        return deletion_hooks::run(snapshot, &inventory, plan, report);
+    }
     let decisions = diff_engine::deletion_plan(&inventory, &live_view(snapshot), &snapshot.identity);
     let left: Vec<&PruneDecision> = decisions.iter().filter(|decision| is_left(snapshot, decision)).collect();
+    if left.is_empty() && turn == Turn::DeleteThenHooks {
+        return deletion_hooks::after_the_objects(snapshot, report);
+    }
     if left.is_empty() || bugs::on(Bug::FinalizerFirst) {
         return release(snapshot, plan);
     }

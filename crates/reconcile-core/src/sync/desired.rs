@@ -7,6 +7,7 @@ use diff_engine::{Applied, Claim, Claims, CompareOptions, Comparison, Owner, Rol
 use object_model::{Object, ObjectId};
 
 use super::hooks::HookTemplate;
+use super::options::is_left_alone;
 use super::rerender;
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
@@ -47,6 +48,10 @@ pub(super) fn sort(view: &dyn View, spec: &GitOpsConfig, rendered: &Rendered) ->
             object.set_namespace(&spec.namespace);
         }
         let (file, line) = (item.file.clone(), item.line);
+        if is_left_alone(&object) {
+            sorted.skipped.insert(object.id());
+            continue;
+        }
         match diff_engine::role_of(&object) {
             Ok(Role::Ordinary) => sorted.wishes.push(Wish { object, file, line }),
             Ok(Role::Hook(spec)) => sorted.hooks.push(HookTemplate { object, spec, file, line }),
@@ -78,6 +83,7 @@ impl Prepared {
 /// Prepares one wish: ownership marks on, claimed fields from live.
 pub(super) fn prepare(snapshot: &Snapshot, wish: &Wish, owner: Option<&Owner>) -> Prepared {
     let mut object = wish.object.clone();
+    diff_engine::fold_string_data(&mut object);
     object.set_label(names::MANAGED_LABEL, "true");
     object.set_annotation(names::CONFIG, &snapshot.identity.to_string());
     if let Some(owner) = owner {

@@ -109,6 +109,8 @@ fn not_ready(view: &dyn View, other: &Object) -> Option<String> {
         Source::Rendered(_, rendered) if other.str_at("/status/source/commit") != Some(&rendered.touched.commit) => {
             Some("has not applied the newest commit yet".to_owned())
         }
-        Source::Unknown | Source::FetchFailed(_) | Source::RenderFailed(..) | Source::Rendered(..) => None,
+        // Its status may not say so yet.
+        Source::RenderFailed(..) => Some("does not render at the newest commit".to_owned()),
+        Source::Unknown | Source::FetchFailed(_) | Source::Rendered(..) => None,
     }
 }

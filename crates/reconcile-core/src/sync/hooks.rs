@@ -164,7 +164,7 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
             Err(why) => note(HookResult::Failed, why),
         };
     };
-    let is_of_this_run = live.annotation(RUN) == Some(&operation.run(hook.phase));
+    let is_of_this_run = is_of_run(snapshot, operation, hook, live);
     if !is_of_this_run && hook.deletion.before_creation {
         return match delete(snapshot, &id, inventory) {
             Removal::Act(act) => progress.acts.push(*act),
@@ -186,6 +186,12 @@ fn look_at(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &
             progress.waiting = Some(format!("{} hook {name} is running", hook.phase));
         }
     }
+}
+
+/// Whether this config created the object for this run; one that had its name before counts its runs from one too.
+fn is_of_run(snapshot: &Snapshot, operation: &Operation, hook: &Hook, live: &Object) -> bool {
+    let is_ours = diff_engine::Owner::of(live).is_none_or(|owner| owner.uid == snapshot.identity.uid);
+    is_ours && live.annotation(RUN) == Some(&operation.run(hook.phase))
 }
 
 fn create(snapshot: &Snapshot, operation: &Operation, hook: &Hook, inventory: &Inventory) -> Result<Act, String> {
@@ -236,6 +242,14 @@ fn delete(snapshot: &Snapshot, id: &ObjectId, inventory: &Inventory) -> Removal 
     Removal::Act(Box::new(Act::new(action).by(snapshot.actor()).destructive()))
 }
 
+/// Deletes the hook that was given up.
+pub(super) fn end(snapshot: &Snapshot, id: &ObjectId, inventory: &Inventory) -> Option<Act> {
+    match delete(snapshot, id, inventory) {
+        Removal::Act(act) => Some(*act),
+        Removal::UnderWay | Removal::NotOurs => None,
+    }
+}
+
 /// Deletes hooks whose phase is over and whose policy says so.
 pub(super) fn clean_up(snapshot: &Snapshot, operation: &Operation, inventory: &Inventory) -> Vec<Act> {
     let mut acts = Vec::new();
@@ -250,8 +264,7 @@ pub(super) fn clean_up(snapshot: &Snapshot, operation: &Operation, inventory: &I
         if !is_due || operation.phase.hooks() == Some(hook.phase) || snapshot.refusals.contains_key(&id) {
             continue;
         }
-        let is_of_this_run = |live: &std::sync::Arc<Object>| live.annotation(RUN) == Some(&operation.run(hook.phase));
-        if !snapshot.live.get(&id).is_some_and(is_of_this_run) {
+        if !snapshot.live.get(&id).is_some_and(|live| is_of_run(snapshot, operation, &hook, live)) {
             continue;
         }
         if let Removal::Act(act) = delete(snapshot, &id, inventory) {

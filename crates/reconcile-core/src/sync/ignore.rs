@@ -1,7 +1,7 @@
 //! Differences that a user wants left alone, as rules that comparisons understand.
 
 use api::{GitOpsConfig, IgnoreEntry, Problem};
-use diff_engine::{FieldPointer, IgnoreRule};
+use diff_engine::{FieldPointer, IgnoreRule, JqProgram};
 
 /// The rules of a config, and what is wrong with them.
 pub(super) fn rules(spec: &GitOpsConfig) -> (Vec<IgnoreRule>, Vec<Problem>) {
@@ -21,10 +21,15 @@ fn rule(entry: &IgnoreEntry, problems: &mut Vec<Problem>) -> IgnoreRule {
             Err(error) => problems.push(Problem::new(&format!("{}.jsonPointers", entry.field), error.to_string())),
         }
     }
+    let mut programs = Vec::new();
     for text in &entry.jq_paths {
-        match diff_engine::jq_path(text) {
-            Ok(pointer) => pointers.push(pointer),
-            Err(error) => problems.push(Problem::new(&format!("{}.jqPathExpressions", entry.field), error.to_string())),
+        // A path names a field also where no object has it yet, a program only what it finds.
+        match (diff_engine::jq_path(text), JqProgram::parse(text)) {
+            (Ok(pointer), _) => pointers.push(pointer),
+            (Err(_), Ok(program)) => programs.push(program),
+            (Err(_), Err(error)) => {
+                problems.push(Problem::new(&format!("{}.jqPathExpressions", entry.field), error.to_string()));
+            }
         }
     }
     IgnoreRule {
@@ -33,6 +38,7 @@ fn rule(entry: &IgnoreEntry, problems: &mut Vec<Problem>) -> IgnoreRule {
         namespace: entry.namespace.clone(),
         name: entry.name.clone(),
         pointers,
-        managers: Vec::new(),
+        programs,
+        managers: entry.managers.clone(),
     }
 }

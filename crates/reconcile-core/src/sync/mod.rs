@@ -5,8 +5,10 @@ mod check;
 mod check_holds;
 mod decide;
 mod deletion;
+mod deletion_hooks;
 mod desired;
 mod gates;
+mod handover;
 mod health;
 mod hooks;
 mod ignore;
@@ -27,6 +29,7 @@ mod windows;
 
 use object_model::Object;
 
+pub use handover::Handover;
 pub use hooks::HookTemplate;
 pub use operation::{HookRecord, HookResult, Operation, Phase};
 pub use snapshot::{Snapshot, Source, head_slot, moved_render};

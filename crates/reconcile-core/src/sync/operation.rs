@@ -22,6 +22,12 @@ pub enum Phase {
     PostSync,
     /// It has failed, and hooks for that run.
     SyncFail,
+    /// The config goes, and hooks run before anything is deleted.
+    PreDelete,
+    /// The config goes, and its objects are deleted.
+    Delete,
+    /// The config goes, and hooks run after everything is deleted.
+    PostDelete,
     /// It is over, and all went well.
     Succeeded,
     /// It is over, and did not go well.
@@ -41,7 +47,9 @@ impl Phase {
             Self::Sync => Some(HookPhase::Sync),
             Self::PostSync => Some(HookPhase::PostSync),
             Self::SyncFail => Some(HookPhase::SyncFail),
-            Self::Succeeded | Self::Failed => None,
+            Self::PreDelete => Some(HookPhase::PreDelete),
+            Self::PostDelete => Some(HookPhase::PostDelete),
+            Self::Delete | Self::Succeeded | Self::Failed => None,
         }
     }
 }
@@ -218,7 +226,7 @@ pub struct Wanted<'a> {
 }
 
 /// The delay after the given attempt.
-fn delay(attempt: u32, retry: &Retry) -> Duration {
+pub(super) fn delay(attempt: u32, retry: &Retry) -> Duration {
     let factor = retry.factor.saturating_pow(attempt.saturating_sub(1).min(32));
     retry.delay.saturating_mul(factor).min(retry.delay_max)
 }

@@ -6,6 +6,7 @@ use diff_engine::{Inventory, KeepReason, PrunePolicy, PruneScope, PruneVerdict, 
 use object_model::{Object, ObjectId};
 
 use super::apply::unhealthy;
+use super::handover;
 use super::inventory::live_view;
 use super::options::is_pruned_last;
 use super::snapshot::Snapshot;
@@ -22,6 +23,7 @@ pub(super) fn prune(snapshot: &Snapshot, inventory: &Inventory, plan: &mut Plan,
     let decisions = diff_engine::prune_plan(inventory, &desired, &live_view(snapshot), &scope);
     let mut wave = None;
     let mut acts = Vec::new();
+    let mut releases = Vec::new();
     for decision in &decisions {
         if let PruneVerdict::Keep(reason) = &decision.verdict {
             if matches!(reason, KeepReason::TooMany { .. }) {
@@ -30,6 +32,15 @@ pub(super) fn prune(snapshot: &Snapshot, inventory: &Inventory, plan: &mut Plan,
                 ));
             }
             report.kept.push(format!("{}: {reason}", decision.id));
+            continue;
+        }
+        if let Some(other) = snapshot.handover.wanted_by.get(&decision.id) {
+            report.kept.push(format!("{}: GitOpsConfig {other} wants it and takes it over", decision.id));
+            releases.extend(handover::release(snapshot, &decision.id));
+            continue;
+        }
+        if let Some(other) = &snapshot.handover.unknown {
+            report.kept.push(format!("{}: GitOpsConfig {other} may want it and is not rendered yet", decision.id));
             continue;
         }
         let Some(kind) = snapshot.kind_of(&decision.id) else { continue };
@@ -61,6 +72,7 @@ pub(super) fn prune(snapshot: &Snapshot, inventory: &Inventory, plan: &mut Plan,
         report.pruned += 1;
         acts.push(Act::new(action).by(snapshot.actor()).destructive());
     }
+    plan.stage(releases);
     plan.stage(acts);
 }
 
@@ -69,7 +81,10 @@ pub(super) fn pending(snapshot: &Snapshot, inventory: &Inventory) -> usize {
     let (desired, policy) = (desired(snapshot), policy(snapshot));
     let scope = PruneScope { config: &snapshot.identity, render: RenderOutcome::Complete, policy: &policy };
     let decisions = diff_engine::prune_plan(inventory, &desired, &live_view(snapshot), &scope);
-    decisions.iter().filter(|decision| !matches!(decision.verdict, PruneVerdict::Keep(_))).count()
+    let goes = |decision: &&diff_engine::PruneDecision| {
+        !matches!(decision.verdict, PruneVerdict::Keep(_)) && !snapshot.handover.wanted_by.contains_key(&decision.id)
+    };
+    decisions.iter().filter(goes).count()
 }
 
 /// What Git has, whatever its part in a sync.

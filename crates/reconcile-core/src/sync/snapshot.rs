@@ -9,10 +9,11 @@ use diff_engine::{ConfigIdentity, Health, IgnoreRule, Inventory};
 use object_model::{Object, ObjectId, Timestamp, Uid};
 
 use super::desired::{self, Wish};
+use super::handover::Handover;
 use super::hooks::{self, Hook, HookTemplate};
 use super::operation::Operation;
 use super::windows::{self, Window};
-use super::{gates, health, ignore, recreate, rerender, transaction};
+use super::{gates, handover, health, ignore, recreate, rerender, transaction};
 use crate::patch::{canonical, digest};
 use crate::{
     Actor, Answer, FetchSource, Head, Key, Kind, ObjectRef, Question, Refusal, Rendered, Slot, SourceFailure, View,
@@ -104,6 +105,8 @@ pub struct Snapshot {
     pub autoscalers: Vec<Arc<Object>>,
     /// The other configs among the owners of live objects that there are.
     pub other_owners: BTreeSet<Uid>,
+    /// Who else wants what left Git here.
+    pub handover: Handover,
     /// The Rollouts among the owners of claims that there are.
     pub rollouts: BTreeSet<Uid>,
     /// Promotions about this config, by name.
@@ -155,6 +158,7 @@ impl Snapshot {
             refusals: BTreeMap::new(),
             autoscalers: Vec::new(),
             other_owners: BTreeSet::new(),
+            handover: Handover::default(),
             rollouts: BTreeSet::new(),
             promotions: promotions(view, key),
             recorded: BTreeSet::new(),
@@ -212,6 +216,7 @@ impl Snapshot {
         health::judge(self, view);
         self.rollouts = claimants(view, self.live.values());
         self.other_owners = other_owners(view, &self.kind, uid, self.live.values());
+        self.handover = handover::observe(self, view);
         for slot in recreate::slots(self).into_iter().chain(transaction::slot(self)) {
             if let Some(answer) = view.answer(&slot) {
                 self.dry_runs.insert(slot, (*answer).clone());

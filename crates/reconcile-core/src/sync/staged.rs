@@ -35,7 +35,7 @@ pub(super) struct Ground<'a> {
 /// Whether a config is synced in phases: it has hooks or waves, or a limit of time, or began so.
 pub(super) fn is_staged(snapshot: &Snapshot, waves: &[Wave<'_>]) -> bool {
     snapshot.operation.is_some()
-        || !snapshot.hooks.is_empty()
+        || snapshot.hooks.iter().any(|hook| hook.spec.is_for_sync())
         || waves.len() > 1
         || snapshot.spec.sync.timeout.is_some()
 }
@@ -51,7 +51,7 @@ pub(super) fn is_begun(snapshot: &Snapshot) -> bool {
 pub(super) fn advance(ground: Ground<'_>, plan: &mut Plan, report: &mut Report) {
     let snapshot = ground.snapshot;
     let Some(operation) = snapshot.operation.as_ref().filter(|_| is_begun(snapshot)) else {
-        return begin(snapshot, plan, report);
+        return begin(ground, plan, report);
     };
     plan.stage(hooks::clean_up(snapshot, operation, ground.inventory));
     match operation.phase {
@@ -82,12 +82,18 @@ pub(super) fn advance(ground: Ground<'_>, plan: &mut Plan, report: &mut Report) 
             }
         }
         Phase::Failed => failed(ground, operation, plan, report),
+        // The end of a config is no sync; an operation of it has another digest and does not come here.
+        Phase::PreDelete | Phase::Delete | Phase::PostDelete => {}
     }
 }
 
 /// Stores the beginning of an operation. A hook whose program runs is not pulled from under it.
-fn begin(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report) {
+fn begin(ground: Ground<'_>, plan: &mut Plan, report: &mut Report) {
+    let snapshot = ground.snapshot;
     if let Some(id) = hooks::at_work(snapshot) {
+        if is_given_up(snapshot) {
+            return end_hook(ground, &id, plan, report);
+        }
         let why = format!("hook {id} of the operation before is still running");
         plan.wait(id.to_string(), why.clone());
         report.progress = Some(why);
@@ -107,6 +113,21 @@ fn begin(snapshot: &Snapshot, plan: &mut Plan, report: &mut Report) {
     report.progress = Some(format!("operation {} begins", operation.operation));
     report.handled_sync = request.map(|request| request.id);
     report.operation = Some(operation);
+}
+
+/// Whether nobody waits any more for the hooks of the operation before: it is over, or has taken longer than it may.
+fn is_given_up(snapshot: &Snapshot) -> bool {
+    let Some(previous) = &snapshot.operation else { return false };
+    let end = snapshot.spec.sync.timeout.and_then(|timeout| after(previous.started()?, timeout));
+    previous.phase.is_over() || end.is_some_and(|end| end <= snapshot.now)
+}
+
+/// Ends a hook that was given up, so that the next one does not run beside it.
+fn end_hook(ground: Ground<'_>, id: &object_model::ObjectId, plan: &mut Plan, report: &mut Report) {
+    let why = format!("hook {id} of an operation that was given up is ended");
+    plan.wait(id.to_string(), why.clone());
+    plan.stage(hooks::end(ground.snapshot, id, ground.inventory).into_iter().collect());
+    report.progress = Some(why);
 }
 
 fn first_phase(snapshot: &Snapshot, operation: &Operation) -> Phase {
@@ -191,7 +212,10 @@ fn failed(ground: Ground<'_>, operation: &Operation, plan: &mut Plan, report: &m
         None => format!(" (attempt {}, the last)", operation.attempt),
     };
     match operation.retries() {
-        Some(at) if at <= snapshot.now && hooks::at_work(snapshot).is_none() => {
+        Some(at) if at <= snapshot.now => {
+            if let Some(id) = hooks::at_work(snapshot) {
+                return end_hook(ground, &id, plan, report);
+            }
             let mut next = operation.again(snapshot.now);
             next.phase = first_phase(snapshot, &next);
             report.operation = Some(next);

@@ -5,6 +5,7 @@ use object_model::{Condition, ConditionStatus, ObjectId, format_time, set_condit
 use serde_json::{Map, Value, json};
 
 use super::decide::compact;
+use super::deletion_hooks;
 use super::desired::{Prepared, Wish};
 use super::gates::Hold;
 use super::operation::Operation;
@@ -158,14 +159,18 @@ fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>
     {
         status.insert("lastHandledRefresh".to_owned(), annotation.into());
     }
+    if let Some(operation) = &report.operation {
+        status.insert("sync".to_owned(), operation.to_value());
+    }
     if !report.rendered {
         return;
     }
     let Some(rendered) = snapshot.rendered() else { return };
     let touched = &rendered.touched;
-    if let Some(operation) = &report.operation {
-        status.insert("sync".to_owned(), operation.to_value());
-    }
+    match deletion_hooks::count(snapshot) {
+        0 => status.remove("deletionHooks"),
+        count => status.insert("deletionHooks".to_owned(), count.into()),
+    };
     if let Some(request) = &report.handled_sync {
         status.insert("lastHandledSync".to_owned(), request.clone().into());
     }

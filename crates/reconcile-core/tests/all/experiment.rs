@@ -251,7 +251,7 @@ fn what_cannot_be_made_is_told_and_ends_it() {
         namespace: Some("qa".to_owned()),
         name: "try-b".to_owned(),
     };
-    let refusal = Refusal { message: "exceeded quota".to_owned(), at: play.view.now };
+    let refusal = Refusal { message: "exceeded quota".to_owned(), at: play.view.now, attempts: 1, may_pass: false };
     let uid = play.get(&kinds::experiment(), "try").uid().unwrap();
     play.view.refusals.insert((uid, target), refusal);
     play.settle();

@@ -24,5 +24,6 @@ mod restart;
 mod rollout;
 mod sync;
 mod traffic;
+mod tries;
 mod validation;
 mod workload;

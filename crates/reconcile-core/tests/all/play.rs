@@ -125,7 +125,12 @@ impl<D: Domain> Play<D> {
                     assert_eq!(precondition.uid, pod.uid(), "an eviction names the life of its pod");
                     if self.is_protected {
                         let owner = self.get(&kinds::rollout(), &self.key.name).uid().unwrap();
-                        let refusal = Refusal { message: "it would violate a budget".to_owned(), at: self.view.now };
+                        let refusal = Refusal {
+                            message: "it would violate a budget".to_owned(),
+                            at: self.view.now,
+                            attempts: 1,
+                            may_pass: false,
+                        };
                         self.view.refusals.insert((owner, target.clone()), refusal);
                         self.log.push(format!("refused eviction of {}", target.name));
                     } else {

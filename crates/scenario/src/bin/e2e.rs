@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use scenario::end_to_end::{Outcome, Place, RealCluster, Scenario, on_embedded, scenarios};
 
-const USAGE: &str = "usage: e2e [--kubeconfig FILE] [--only-real] [--short] [--seed N] [SCENARIO...]";
+const USAGE: &str = "usage: e2e [--kubeconfig FILE] [--only-real] [--short] [--seed N] [SCENARIO or FOLDER...]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,11 +53,11 @@ impl Wish {
         if wish.only_real && wish.kubeconfig.is_none() {
             return Err("--only-real needs --kubeconfig".to_owned());
         }
-        if let Some(unknown) = names.iter().find(|name| !wish.scenarios.iter().any(|one| one.name() == **name)) {
+        if let Some(unknown) = names.iter().find(|name| !wish.scenarios.iter().any(|one| one.is_called(name))) {
             let known: Vec<&str> = wish.scenarios.iter().map(Scenario::name).collect();
             return Err(format!("`{unknown}` is no scenario; there are {}", known.join(", ")));
         }
-        let is_asked = |one: &Scenario| names.is_empty() || names.contains(&one.name());
+        let is_asked = |one: &Scenario| names.is_empty() || names.iter().any(|name| one.is_called(name));
         wish.scenarios.retain(|one| is_asked(one) && (one.is_short || !is_short));
         Ok(wish)
     }
@@ -112,11 +112,13 @@ struct List {
     begun: Instant,
     played: usize,
     failed: usize,
+    cases: usize,
+    cases_all: usize,
 }
 
 impl List {
     fn begin() -> Self {
-        Self { begun: Instant::now(), played: 0, failed: 0 }
+        Self { begun: Instant::now(), played: 0, failed: 0, cases: 0, cases_all: 0 }
     }
 
     /// Prints how a scenario went; a failed one with what the cluster looked like.
@@ -124,7 +126,11 @@ impl List {
         let has_passed = outcome.has_passed();
         let mark = if has_passed { "ok    " } else { "FAILED" };
         let (took, lasted) = (took.as_secs_f64(), outcome.lasted.as_secs_f64());
-        println!("  {mark} {:<34} {took:>6.1} s  ({lasted:.0} s of its world)", outcome.name);
+        let cases = match outcome.cases_all {
+            1 => String::new(),
+            all => format!(", {} of {all} cases", outcome.cases),
+        };
+        println!("  {mark} {:<34} {took:>6.1} s  ({lasted:.0} s of its world{cases})", outcome.name);
         for problem in outcome.problems() {
             println!("         {problem}");
         }
@@ -133,12 +139,18 @@ impl List {
         }
         self.played += 1;
         self.failed += usize::from(!has_passed);
+        self.cases += outcome.cases;
+        self.cases_all += outcome.cases_all;
     }
 
     /// Prints the counts; says whether all passed.
     fn end(&self) -> bool {
         let passed = self.played - self.failed;
-        println!("  {passed} passed, {} failed in {:.0} s", self.failed, self.begun.elapsed().as_secs_f64());
+        let took = self.begun.elapsed().as_secs_f64();
+        println!(
+            "  {passed} passed, {} failed in {took:.0} s; {} of {} cases passed",
+            self.failed, self.cases, self.cases_all
+        );
         self.failed == 0
     }
 }

@@ -336,6 +336,6 @@ mod tests {
         assert!(error("event X config/shop exists").starts_with("event REASON on"));
         assert!(error("pods of web is 1").starts_with("pods LABEL=VALUE"));
         assert!(error("git commits by Ann is 1").starts_with("git commits with trailer"));
-        assert!(error("deleted gadget is 0").starts_with("`gadget` is no kind"));
+        assert!(error("deleted widget is 0").starts_with("`widget` is no kind"));
     }
 }

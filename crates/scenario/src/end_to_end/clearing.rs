@@ -54,6 +54,7 @@ pub(super) async fn clear(people: &kube::Client, made: &[Object]) -> Result<(), 
     };
     objects.extend(parse_documents(ACCOUNTS)?.into_iter().filter(|object| object.namespace().is_none()));
     objects.extend(made.iter().cloned());
+    objects.extend(delivered(people).await?);
     objects.retain(|object| object.kind() != "Namespace");
     let mut namespaces = list(people, "v1", "Namespace", "").await?;
     namespaces.retain(|namespace| !is_of_the_system(namespace.name()));
@@ -62,6 +63,28 @@ pub(super) async fn clear(people: &kube::Client, made: &[Object]) -> Result<(), 
     }
     objects.extend(namespaces);
     take_away(people, &objects).await
+}
+
+/// What configs of plays delivered for the whole cluster, by the names that plays give it: a play that fails does not take
+/// it away itself.
+async fn delivered(people: &kube::Client) -> Result<Vec<Object>, PeopleError> {
+    let kinds = [
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+        ("storage.k8s.io/v1", "StorageClass"),
+        ("scheduling.k8s.io/v1", "PriorityClass"),
+    ];
+    let mut found = Vec::new();
+    for (api_version, kind) in kinds {
+        let all = list(people, api_version, kind, "").await?;
+        found.extend(all.into_iter().filter(|object| is_of_a_play(object.name())));
+    }
+    Ok(found)
+}
+
+fn is_of_a_play(name: &str) -> bool {
+    name.starts_with("engine-") || name.ends_with(".engine.example.com")
 }
 
 /// Deletes the accounts and roles of the installation; definitions stay.
@@ -122,6 +145,12 @@ async fn wait_until_gone(people: &kube::Client, object: &Object) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_plays_deliver_for_the_whole_cluster_is_known_by_its_name() {
+        assert!(is_of_a_play("engine-fast") && is_of_a_play("gadgets.engine.example.com"));
+        assert!(!is_of_a_play("cluster-admin") && !is_of_a_play("rollouts.argoproj.io"));
+    }
 
     #[test]
     fn the_namespaces_of_the_system_stay() {

@@ -55,5 +55,7 @@ fn unprepared(scenario: &Scenario, message: String) -> Outcome {
         forbidden: Vec::new(),
         diagnosis: String::new(),
         lasted: Duration::ZERO,
+        cases: 0,
+        cases_all: scenario.script.cases.len().max(1),
     }
 }

@@ -31,6 +31,16 @@ impl Scenario {
         Ok(Self { script, is_short })
     }
 
+    /// How many of its cases were over before a line.
+    pub(super) fn passed_before(&self, line: usize) -> usize {
+        self.script.cases.iter().filter(|case| case.line < line).count().saturating_sub(1)
+    }
+
+    /// Whether it is meant by a name: its own, or that of the folder that it lies in.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name() == name || self.name().split_once('/').is_some_and(|(folder, _)| folder == name)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.script.name

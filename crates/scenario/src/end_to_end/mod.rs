@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use script::{Stage, Transport};
 
-use crate::setting::{BRANCH, Setting};
+use crate::setting::BRANCH;
 use crate::verbs::verbs;
 use crate::world::World;
 
@@ -59,6 +59,10 @@ pub struct Outcome {
     pub diagnosis: String,
     /// How long it lasted by the clock of its world.
     pub lasted: Duration,
+    /// How many of its named cases were so, or one where it names none.
+    pub cases: usize,
+    /// How many there are.
+    pub cases_all: usize,
 }
 
 impl Outcome {
@@ -83,9 +87,14 @@ async fn play(scenario: &Scenario, place: Place, world: &World, cluster: Arc<dyn
     stage.variables.set("branch", BRANCH);
     stage.put(world.clone());
     let verbs = verbs();
+    let mut reached = 0;
     let lines = async {
-        stage.play(&scenario.script, &verbs).await.map_err(|error| error.to_string())?;
-        match world.violated().await {
+        let played = stage.play(&scenario.script, &verbs).await;
+        played.map_err(|error| {
+            reached = error.line;
+            in_its_case(scenario, &error)
+        })?;
+        match world.violated().await.or_else(|| world.unrefused()) {
             Some(violated) => Err(format!("{}: {violated}", scenario.name())),
             None => Ok(()),
         }
@@ -96,22 +105,35 @@ async fn play(scenario: &Scenario, place: Place, world: &World, cluster: Arc<dyn
         violated = world.guard() => Some(format!("{}: {violated}", scenario.name())),
         () = setting.turn() => Some("the world stopped turning".to_owned()),
     };
+    let cases_all = scenario.script.cases.len().max(1);
+    let cases = if failure.is_some() { scenario.passed_before(reached) } else { cases_all };
     let lasted = Duration::try_from(setting.now().duration_since(begun)).unwrap_or_default();
-    let forbidden = forbidden(setting);
+    let forbidden = forbidden(world);
     let is_wrong = failure.is_some() || !forbidden.is_empty();
     let diagnosis = if is_wrong { diagnosis(setting).await } else { String::new() };
     setting.overheard.trap.disarm();
     if let Err(message) = world.operator.stop().await {
         failure.get_or_insert(message);
     }
-    Outcome { name: scenario.name().to_owned(), place, failure, forbidden, diagnosis, lasted }
+    Outcome { name: scenario.name().to_owned(), place, failure, forbidden, diagnosis, lasted, cases, cases_all }
+}
+
+/// A failure with the case in which it came.
+fn in_its_case(scenario: &Scenario, error: &script::ScriptError) -> String {
+    match scenario.script.case_at(error.line).filter(|_| error.script == scenario.name()) {
+        Some(case) => format!("{}:{}: {}: {}", error.script, error.line, case.name, error.message),
+        None => error.to_string(),
+    }
 }
 
 /// What RBAC refused to the operator: each is a right that a role lacks, though the play may do without. A namespace that
 /// is going away refuses new objects by the same status, so scenarios do not delete namespaces that are in use.
-fn forbidden(setting: &Setting) -> Vec<String> {
+/// What a scenario says that an account may not do is no lack.
+fn forbidden(world: &World) -> Vec<String> {
     const FORBIDDEN: u16 = 403;
-    let asked = setting.overheard.asked().into_iter().filter(|asked| asked.status == FORBIDDEN);
+    let expected = world.notes().refused.clone();
+    let asked = world.setting.overheard.asked().into_iter().filter(|asked| asked.status == FORBIDDEN);
+    let asked = asked.filter(|asked| asked.acted_as.as_ref().is_none_or(|user| !expected.contains(user)));
     let requests: BTreeSet<String> = asked.map(|asked| format!("{} {}", asked.method, asked.path)).collect();
     requests.into_iter().collect()
 }
@@ -128,6 +150,8 @@ mod tests {
             forbidden: forbidden.iter().map(|request| (*request).to_owned()).collect(),
             diagnosis: String::new(),
             lasted: Duration::ZERO,
+            cases: 1,
+            cases_all: 1,
         }
     }
 

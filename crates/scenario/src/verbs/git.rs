@@ -21,7 +21,7 @@ pub(super) const GIT: &[Verb] = &[
     },
     Verb {
         name: "git",
-        usage: "git gone|back|unreachable once|protects BRANCH|protects path PATH|allows all|takes first SUBJECT by AUTHOR",
+        usage: "git gone|back|unreachable once|protects BRANCH|protects path PATH|allows all|goes back to COMMIT|takes first SUBJECT by AUTHOR",
         play: |stage, call| Box::pin(git(stage, call)),
     },
     Verb {
@@ -107,6 +107,10 @@ async fn git(stage: &mut Stage, call: &Call) -> Result<(), String> {
         ["protects", "path", path] => remote.add_rule(Rule::ProtectPath { path: (*path).to_owned() }),
         ["protects", branch] => remote.add_rule(Rule::ProtectBranch { branch: (*branch).to_owned() }),
         ["allows", "all"] => remote.clear_rules(),
+        ["goes", "back", "to", commit] => {
+            let id = git_source::GitId::parse(commit).map_err(|error| error.to_string())?;
+            remote.with_repository(|repository| repository.set_branch(BRANCH, id))?;
+        }
         ["takes", "first", ..] => {
             let (written, rest) = written(&world, call, call.words.get(2..).unwrap_or_default())?;
             if !rest.is_empty() {

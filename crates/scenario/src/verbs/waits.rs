@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{duration, world};
 use crate::condition::Condition;
 use crate::setting::list;
-use crate::world::kinds::KINDS;
+use crate::world::kinds::{KINDS, within};
 use crate::world::{Never, World};
 
 /// How often a condition is looked at.
@@ -28,6 +28,11 @@ pub(super) const WAITS: &[Verb] = &[
     },
     Verb { name: "pass", usage: "pass DURATION", play: |stage, call| Box::pin(pass(stage, call)) },
     Verb { name: "in", usage: "in NAMESPACE", play: |stage, call| Box::pin(enter(stage, call)) },
+    Verb {
+        name: "refusals",
+        usage: "refusals to ACCOUNT [in NAMESPACE] are expected",
+        play: |stage, call| Box::pin(refusals(stage, call)),
+    },
     Verb { name: "play", usage: "play PART", play: |stage, call| Box::pin(part(stage, call)) },
 ];
 
@@ -101,7 +106,7 @@ async fn settle(stage: &mut Stage, call: &Call) -> Result<(), String> {
 async fn look(world: &World) -> Result<BTreeMap<String, String>, String> {
     let writes = world.setting.overheard.count(|asked| asked.is_write() && !asked.is_aside());
     let mut versions = BTreeMap::from([("writes of the operator".to_owned(), writes.to_string())]);
-    for kind in KINDS.iter().filter(|kind| kind.name != "Event") {
+    for kind in KINDS.iter().filter(|kind| kind.is_watched) {
         let objects = list(&world.setting.people, kind.api_version, kind.name, "").await;
         for object in objects.map_err(|error| error.to_string())? {
             versions.insert(object.id().to_string(), object.resource_version().unwrap_or_default().to_owned());
@@ -126,6 +131,19 @@ async fn pass(_: &mut Stage, call: &Call) -> Result<(), String> {
 async fn enter(stage: &mut Stage, call: &Call) -> Result<(), String> {
     let [namespace] = call.words.as_slice() else { return Err("in NAMESPACE".to_owned()) };
     stage.namespace.clone_from(namespace);
+    Ok(())
+}
+
+/// Says that a ServiceAccount lacks rights on purpose.
+async fn refusals(stage: &mut Stage, call: &Call) -> Result<(), String> {
+    let world = world(stage)?;
+    let usage = "refusals to ACCOUNT [in NAMESPACE] are expected";
+    let [to, account, rest @ ..] = call.words.as_slice() else { return Err(usage.to_owned()) };
+    let (namespace, rest) = within(rest, &stage.namespace);
+    if to != "to" || rest.join(" ") != "are expected" {
+        return Err(usage.to_owned());
+    }
+    world.notes().refused.insert(format!("system:serviceaccount:{namespace}:{account}"));
     Ok(())
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) plural: &'static str,
     pub(crate) is_namespaced: bool,
+    /// Whether a cluster is at rest only when these are: not what is rarely written, and not what only some clusters serve.
+    pub(crate) is_watched: bool,
 }
 
 const fn kind(
@@ -20,7 +22,7 @@ const fn kind(
     name: &'static str,
     plural: &'static str,
 ) -> Kind {
-    Kind { words, api_version, name, plural, is_namespaced: true }
+    Kind { words, api_version, name, plural, is_namespaced: true, is_watched: true }
 }
 
 const fn of_cluster(
@@ -29,7 +31,12 @@ const fn of_cluster(
     name: &'static str,
     plural: &'static str,
 ) -> Kind {
-    Kind { words, api_version, name, plural, is_namespaced: false }
+    Kind { words, api_version, name, plural, is_namespaced: false, is_watched: true }
+}
+
+/// A kind that does not count when a cluster is looked at for rest.
+const fn aside(kind: Kind) -> Kind {
+    Kind { is_watched: false, ..kind }
 }
 
 /// Every kind of which scenarios speak.
@@ -50,13 +57,42 @@ pub(crate) const KINDS: &[Kind] = &[
     kind(&["secret"], "v1", "Secret", "secrets"),
     kind(&["service"], "v1", "Service", "services"),
     kind(&["pod"], "v1", "Pod", "pods"),
+    kind(&["podtemplate"], "v1", "PodTemplate", "podtemplates"),
+    aside(kind(&["destinationrule"], "networking.istio.io/v1alpha3", "DestinationRule", "destinationrules")),
+    aside(kind(&["trafficsplit"], "split.smi-spec.io/v1alpha1", "TrafficSplit", "trafficsplits")),
+    aside(kind(&["apisixroute"], "apisix.apache.org/v2", "ApisixRoute", "apisixroutes")),
     kind(&["poddisruptionbudget"], "policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    kind(&["event"], "v1", "Event", "events"),
+    aside(kind(&["event"], "v1", "Event", "events")),
     kind(&["serviceaccount"], "v1", "ServiceAccount", "serviceaccounts"),
     kind(&["resourcequota"], "v1", "ResourceQuota", "resourcequotas"),
     of_cluster(&["namespace"], "v1", "Namespace", "namespaces"),
     kind(&["networkpolicy"], "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     kind(&["rolebinding"], "rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    aside(kind(&["statefulset"], "apps/v1", "StatefulSet", "statefulsets")),
+    aside(kind(&["daemonset"], "apps/v1", "DaemonSet", "daemonsets")),
+    aside(kind(&["cronjob"], "batch/v1", "CronJob", "cronjobs")),
+    aside(kind(&["ingress"], "networking.k8s.io/v1", "Ingress", "ingresses")),
+    aside(kind(&["autoscaler"], "autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")),
+    aside(kind(&["claim"], "v1", "PersistentVolumeClaim", "persistentvolumeclaims")),
+    aside(kind(&["limitrange"], "v1", "LimitRange", "limitranges")),
+    aside(kind(&["role"], "rbac.authorization.k8s.io/v1", "Role", "roles")),
+    aside(kind(&["inventory"], "sluice.dev/v1alpha1", "Inventory", "inventories")),
+    aside(of_cluster(&["clusterrole"], "rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles")),
+    aside(of_cluster(
+        &["clusterrolebinding"],
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+    )),
+    aside(of_cluster(&["storageclass"], "storage.k8s.io/v1", "StorageClass", "storageclasses")),
+    aside(of_cluster(&["priorityclass"], "scheduling.k8s.io/v1", "PriorityClass", "priorityclasses")),
+    aside(of_cluster(
+        &["definition"],
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+    )),
+    aside(kind(&["gadget"], "engine.example.com/v1", "Gadget", "gadgets")),
 ];
 
 /// Finds a kind by a word for it.
@@ -122,6 +158,6 @@ mod tests {
         assert_eq!((reference.to_string().as_str(), rest), ("GitOpsConfig e2e/shop", &words("exists")[..]));
         let all = words("environment/qa exists");
         assert_eq!(Reference::parse(&all, "qa").unwrap().0.namespace, "");
-        assert!(Reference::parse(&words("gadget/x"), "qa").unwrap_err().starts_with("`gadget` is no kind; known are"));
+        assert!(Reference::parse(&words("widget/x"), "qa").unwrap_err().starts_with("`widget` is no kind; known are"));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Notes {
     pub(crate) unready: Vec<Unready>,
     /// Objects of the whole cluster that people made.
     pub(crate) made: Vec<Object>,
+    /// Users who are refused something on purpose.
+    pub(crate) refused: std::collections::BTreeSet<String>,
     /// Where the counts of Git requests begin.
     pub(crate) git_requests: RequestCounts,
 }
@@ -104,6 +106,18 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What a scenario says about refusals, where none came: it would prove nothing.
+    pub(crate) fn unrefused(&self) -> Option<String> {
+        const FORBIDDEN: u16 = 403;
+        let expected = self.notes().refused.clone();
+        let asked = self.setting.overheard.asked();
+        let was_refused = |user: &String| {
+            asked.iter().any(|asked| asked.status == FORBIDDEN && asked.acted_as.as_ref() == Some(user))
+        };
+        let never = expected.into_iter().find(|user| !was_refused(user))?;
+        Some(format!("nothing was refused to {never}"))
     }
 
     /// The first thing that must not be and is so.

@@ -17,14 +17,20 @@ use sim_cluster::{Cluster, Effect};
 
 use crate::world::{in_virtual_time, pass, with_operator, world};
 
+/// What people do.
+pub(crate) type People<'a> = dyn Fn(&Setting) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> + Sync + 'a;
+
 /// What people do at the beginning of a scenario, and how long it takes to settle.
-struct Case {
-    name: &'static str,
-    seconds: u64,
-    /// What is there beside the demonstration's own, at rest before it begins.
-    manifest: &'static str,
-    people: fn(&Setting) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>>,
+pub(crate) struct Case<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) seconds: u64,
+    /// The world is at rest when nothing was stored for so long: longer than any pause or delay of the scenario.
+    pub(crate) quiet_seconds: u64,
+    pub(crate) people: &'a People<'a>,
 }
+
+/// Longer than any pause or delay of the demonstration's scenarios.
+const QUIET_SECONDS: u64 = 14;
 
 fn v(tag: &'static str) -> ImageCommit<'static> {
     ImageCommit { tag, subject: "Another frontend", author: "Ann Author <ann@example.com>", build: "412" }
@@ -67,7 +73,7 @@ fn unlogged(write: &sim_cluster::WriteInfo) -> Option<String> {
 }
 
 /// Plays without a fault; returns the end and a copy of the world around each effect.
-fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
+fn play(case: &Case<'_>, from: &Moment) -> (Moment, Vec<Point>) {
     let points: Arc<Mutex<Vec<Point>>> = Arc::default();
     let end = in_virtual_time(async || {
         let mut setting = from.begin().unwrap();
@@ -110,32 +116,31 @@ fn play(case: &Case, from: &Moment) -> (Moment, Vec<Point>) {
 }
 
 /// Starts a fresh operator on a copy and lets it settle.
-fn go_on(case: &Case, from: &Moment) -> Moment {
+fn go_on(case: &Case<'_>, from: &Moment) -> Moment {
     in_virtual_time(async || {
         let setting = from.begin().unwrap();
-        with_operator(&setting, rest(&setting, case.seconds)).await;
+        with_operator(&setting, rest(&setting, case)).await;
         Moment::of(&setting).unwrap()
     })
 }
 
-/// Waits until nothing was stored for longer than any pause or delay of the scenarios, at most twice `seconds`.
-async fn rest(setting: &Setting, seconds: u64) {
-    const QUIET_SECONDS: u64 = 14;
+/// Waits until nothing was stored for long enough, at most twice the seconds that the scenario takes.
+async fn rest(setting: &Setting, case: &Case<'_>) {
     let revision = || setting.handle().unwrap().with(|cluster| cluster.revision());
     let (mut last, mut quiet) = (revision(), 0);
-    for _ in 0..seconds * 2 {
+    for _ in 0..case.seconds * 2 {
         pass(1).await;
         let now = revision();
         quiet = if now == last { quiet + 1 } else { 0 };
         last = now;
-        if quiet >= QUIET_SECONDS {
+        if quiet >= case.quiet_seconds {
             return;
         }
     }
 }
 
 /// Crashes everywhere in a scenario; returns the number of points and what differed.
-fn crash_everywhere(case: &Case, from: &Moment) -> (usize, Vec<String>) {
+pub(crate) fn crash_everywhere(case: &Case<'_>, from: &Moment) -> (usize, Vec<String>) {
     let (end, points) = play(case, from);
     let wanted = told(&end, None).unwrap();
     let next = AtomicUsize::new(0);
@@ -183,86 +188,111 @@ spec:
   strategy: {canary: {stableMetadata: {labels: {role: stable}}}}
 "#;
 
-const CASES: [Case; 8] = [
-    Case {
-        name: "a new version",
-        seconds: 45,
-        manifest: "",
-        people: |setting| Box::pin(async { commit_image(setting, &v("v3-fine"), &[]).map(|_| ()).unwrap() }),
-    },
-    Case {
-        name: "a failing version goes back",
-        seconds: 40,
-        manifest: "",
-        people: |setting| Box::pin(async { commit_image(setting, &v("v3"), &[]).map(|_| ()).unwrap() }),
-    },
-    Case {
-        name: "a promotion",
-        seconds: 45,
-        manifest: "",
-        people: |setting| Box::pin(async { apply_documents(&setting.people, PROMOTION_MANIFEST).await.unwrap() }),
-    },
-    Case {
-        name: "a workload is taken over",
-        seconds: 30,
-        manifest: "",
-        people: |setting| Box::pin(async { apply_documents(&setting.people, TAKEN_OVER).await.unwrap() }),
-    },
-    Case {
-        name: "a restart",
-        seconds: 30,
-        manifest: "",
-        people: |setting| {
-            Box::pin(async {
-                let (suffix, patch) = Wish::RestartAt(setting.now()).patch();
-                let people = &setting.people;
-                merge(people, "argoproj.io/v1alpha1", "Rollout", "qa", "frontend", suffix, &patch).await.unwrap();
-            })
+/// With what is there beside the demonstration's own, at rest before it begins.
+const CASES: [(&str, Case<'static>); 8] = [
+    (
+        "",
+        Case {
+            name: "a new version",
+            seconds: 45,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| Box::pin(async { commit_image(setting, &v("v3-fine"), &[]).map(|_| ()).unwrap() }),
         },
-    },
-    Case {
-        name: "an object leaves Git",
-        seconds: 15,
-        manifest: "",
-        people: |setting| {
-            Box::pin(async {
-                let path = "environments/qa/guestbook/redis.yaml";
-                let text = String::from_utf8(setting.fleet.read(path).unwrap()).unwrap();
-                let shorter = text.split("---\n").take(2).collect::<Vec<_>>().join("---\n");
-                let change = Change {
-                    subject: "No followers",
-                    author: "Ann Author <ann@example.com>",
-                    trailers: &[],
-                    files: vec![(path.to_owned(), Some(shorter.into_bytes()))],
-                };
-                setting.fleet.commit(&change, setting.now()).unwrap();
-                setting.announce_push();
-            })
+    ),
+    (
+        "",
+        Case {
+            name: "a failing version goes back",
+            seconds: 40,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| Box::pin(async { commit_image(setting, &v("v3"), &[]).map(|_| ()).unwrap() }),
         },
-    },
-    Case {
-        name: "a push that the server refuses",
-        seconds: 40,
-        manifest: "",
-        people: |setting| {
-            Box::pin(async {
-                commit_image(setting, &v("v3"), &[]).unwrap();
-                setting.fleet.memory().unwrap().add_rule(Rule::ProtectBranch { branch: "main".to_owned() });
-            })
+    ),
+    (
+        "",
+        Case {
+            name: "a promotion",
+            seconds: 45,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| Box::pin(async { apply_documents(&setting.people, PROMOTION_MANIFEST).await.unwrap() }),
         },
-    },
-    Case {
-        name: "a canary with an experiment",
-        seconds: 60,
-        manifest: EXPERIMENT_MANIFEST,
-        people: |setting| {
-            Box::pin(async {
-                let patch = json!({"spec": {"template": {"spec": {"containers": [
+    ),
+    (
+        "",
+        Case {
+            name: "a workload is taken over",
+            seconds: 30,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| Box::pin(async { apply_documents(&setting.people, TAKEN_OVER).await.unwrap() }),
+        },
+    ),
+    (
+        "",
+        Case {
+            name: "a restart",
+            seconds: 30,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| {
+                Box::pin(async {
+                    let (suffix, patch) = Wish::RestartAt(setting.now()).patch();
+                    let people = &setting.people;
+                    merge(people, "argoproj.io/v1alpha1", "Rollout", "qa", "frontend", suffix, &patch).await.unwrap();
+                })
+            },
+        },
+    ),
+    (
+        "",
+        Case {
+            name: "an object leaves Git",
+            seconds: 15,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| {
+                Box::pin(async {
+                    let path = "environments/qa/guestbook/redis.yaml";
+                    let text = String::from_utf8(setting.fleet.read(path).unwrap()).unwrap();
+                    let shorter = text.split("---\n").take(2).collect::<Vec<_>>().join("---\n");
+                    let change = Change {
+                        subject: "No followers",
+                        author: "Ann Author <ann@example.com>",
+                        trailers: &[],
+                        files: vec![(path.to_owned(), Some(shorter.into_bytes()))],
+                    };
+                    setting.fleet.commit(&change, setting.now()).unwrap();
+                    setting.announce_push();
+                })
+            },
+        },
+    ),
+    (
+        "",
+        Case {
+            name: "a push that the server refuses",
+            seconds: 40,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| {
+                Box::pin(async {
+                    commit_image(setting, &v("v3"), &[]).unwrap();
+                    setting.fleet.memory().unwrap().add_rule(Rule::ProtectBranch { branch: "main".to_owned() });
+                })
+            },
+        },
+    ),
+    (
+        EXPERIMENT_MANIFEST,
+        Case {
+            name: "a canary with an experiment",
+            seconds: 60,
+            quiet_seconds: QUIET_SECONDS,
+            people: &|setting| {
+                Box::pin(async {
+                    let patch = json!({"spec": {"template": {"spec": {"containers": [
                     {"name": "web", "image": "registry.example.com/shop/web:v2", "ports": [{"containerPort": 80}]}]}}}});
-                merge(&setting.people, "argoproj.io/v1alpha1", "Rollout", "lab", "web", "", &patch).await.unwrap();
-            })
+                    merge(&setting.people, "argoproj.io/v1alpha1", "Rollout", "lab", "web", "", &patch).await.unwrap();
+                })
+            },
         },
-    },
+    ),
 ];
 
 /// A canary whose update goes through an experiment with a share of the traffic, a Service and an analysis.
@@ -272,9 +302,9 @@ const EXPERIMENT_MANIFEST: &str = include_str!("../../../../fixtures/scenarios/p
 fn a_crash_around_any_write_reaches_the_same_end() {
     let rest = at_rest(Some("v2"), "");
     let (mut points, mut differences) = (0, Vec::new());
-    for case in &CASES {
+    for (manifest, case) in &CASES {
         let begun = std::time::Instant::now();
-        let (count, found) = match case.manifest {
+        let (count, found) = match *manifest {
             "" => crash_everywhere(case, &rest),
             manifest => crash_everywhere(case, &at_rest(None, manifest)),
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod crash_gitops;
 mod demo;
 mod example;
 mod restart;

@@ -14,7 +14,7 @@ use simulation::search::{self, Bounds, Tally};
 use simulation::{Outcome, Ready, Story, model, shrink, stories, story};
 
 const USAGE: &str = "usage: simulate [--seeds A..B] [--story NAME]... [--budget SECONDS] [--threads N] [--ledger FILE]
-                [--commit ID] [--keep FOLDER] [--crashes]
+                [--commit ID] [--keep FOLDER] [--crashes | --twice]
        simulate --replay FILE
        simulate --model SECONDS [--seeds A..B]
        simulate --bugs [--bug NAME]... [--schedules N] [--budget SECONDS]   (a build with the feature `bugs`)
@@ -37,6 +37,7 @@ struct Wish {
     bugs: Vec<Bug>,
     schedules: u64,
     is_crashes: bool,
+    is_twice: bool,
     is_list: bool,
 }
 
@@ -86,6 +87,7 @@ impl Wish {
                     wish.bugs.push(bug);
                 }
                 "--crashes" => wish.is_crashes = true,
+                "--twice" => wish.is_twice = true,
                 "--stories" => wish.is_list = true,
                 other => return Err(format!("unknown argument `{other}`")),
             }
@@ -126,7 +128,26 @@ fn run(wish: &Wish) -> Result<bool, String> {
     if !wish.bugs.is_empty() {
         return teeth(wish);
     }
+    if wish.is_twice {
+        return twice(wish);
+    }
     schedules(wish)
+}
+
+/// Plays each seed twice and shows where two traces part.
+fn twice(wish: &Wish) -> Result<bool, String> {
+    let (from, to) = wish.seeds.unwrap_or((0, 40));
+    let mut count = 0;
+    for told in &wish.stories {
+        let ready = Ready::new(told).map_err(|error| error.to_string())?;
+        let differing = search::twice(&ready, from..to, wish.threads);
+        println!("{:<18} {} of {} seeds have two traces", told.name, differing.len(), to - from);
+        for (seed, difference) in differing.iter().take(BROKEN_MAX) {
+            println!("seed {seed}:\n{difference}");
+        }
+        count += differing.len();
+    }
+    Ok(count == 0)
 }
 
 /// Shows the timeline of a kept schedule.

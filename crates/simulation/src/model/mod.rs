@@ -1,10 +1,11 @@
 //! The pure model: decisions over generated Rollouts and what happens to them, without HTTP, tasks or a server.
 //!
 //! A schedule makes a Rollout with a random strategy, and then lets chance take turns: a decision of which only a part is
-//! carried out (a crash after any prefix), pods that become available or lose it, people who change the image, abort,
+//! carried out (a crash after any prefix), pods that become available or lose it, analyses that succeed or fail, people who change the image, abort,
 //! retry or promote, and time. After every write the rules about weights and pods are judged here once more, apart from
 //! the engine and from its second opinion; at the end everything must come to rest.
 
+mod runs;
 mod world;
 
 use std::ops::Range;
@@ -61,7 +62,11 @@ pub fn play(seed: u64) -> Result<(u64, u64), String> {
         match random % 10 {
             0 => world.person(next(&mut state)),
             1 => world.pods_fail(next(&mut state)),
-            2 | 3 => world.pods_come(),
+            2 => world.pods_come(),
+            3 => {
+                world.pods_come();
+                world.runs_end(next(&mut state));
+            }
             4 => world.time(1 + next(&mut state) % 9),
             _ => world.decide_some(next(&mut state))?,
         }
@@ -70,6 +75,8 @@ pub fn play(seed: u64) -> Result<(u64, u64), String> {
     let mut rests = 0;
     for _ in 0..REST_MAX {
         world.pods_come();
+        // From here on whatever is measured is good.
+        world.runs_end(0o1111111111111111111);
         if world.decide_all()? {
             rests = 0;
         } else {

@@ -1,27 +1,33 @@
 //! The generated world: a Rollout, its Services and route, ReplicaSets whose pods come when they are let.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_model::Object;
+use object_model::{Object, Timestamp};
 use reconcile_core::rollout::RolloutDomain;
 use reconcile_core::{Action, Domain, Key, Kind, MemoryView, Plan, Precondition, View, kinds};
 use serde_json::{Map, Value, json};
 
+use super::runs;
 use crate::choice::next;
 
-const NAMESPACE: &str = "qa";
-const HASH: &str = "rollouts-pod-template-hash";
+pub(super) const NAMESPACE: &str = "qa";
+pub(super) const HASH: &str = "rollouts-pod-template-hash";
 /// How much of the log is shown.
 const TAIL: usize = 2_500;
 
 pub(super) struct World {
-    view: MemoryView,
+    pub(super) view: MemoryView,
     domain: RolloutDomain,
     key: Key,
     version: u64,
     images: u64,
+    /// The step that the status tells of, since when, and whether a person has ended its pause.
+    step: (i64, Timestamp, bool),
+    /// When the Service that serves left a version.
+    left: BTreeMap<String, Timestamp>,
     pub(super) decisions: u64,
     pub(super) log: String,
 }
@@ -36,9 +42,10 @@ fn strategy(state: &mut u64) -> Value {
     for _ in 0..1 + next(state) % 4 {
         weight = (weight + 10 + next(state) % 40).min(100);
         steps.push(json!({"setWeight": weight}));
-        match next(state) % 4 {
+        match next(state) % 5 {
             0 => steps.push(json!({"pause": {}})),
-            1 | 2 => steps.push(json!({"pause": {"duration": format!("{}s", 1 + next(state) % 8)}})),
+            1 => steps.push(json!({"analysis": {"templates": [{"templateName": runs::TEMPLATE}]}})),
+            2 | 3 => steps.push(json!({"pause": {"duration": format!("{}s", 1 + next(state) % 8)}})),
             _ => {}
         }
     }
@@ -67,16 +74,19 @@ fn strategy(state: &mut u64) -> Value {
 
 impl World {
     pub(super) fn new(state: &mut u64) -> Self {
-        let now = "2030-01-01T00:00:00Z".parse().unwrap_or_default();
+        let now: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap_or_default();
         let mut world = Self {
             view: MemoryView { now, served: kinds::traffic(), ..MemoryView::default() },
             domain: RolloutDomain::default(),
             key: Key::new(NAMESPACE, "web"),
             version: 1,
             images: 1,
+            step: (0, now, false),
+            left: BTreeMap::new(),
             decisions: 0,
             log: String::new(),
         };
+        world.put(&kinds::analysis_template(), runs::template());
         for name in ["stable", "canary"] {
             let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
             world.put(
@@ -121,7 +131,7 @@ impl World {
         self.view.put(kind, object);
     }
 
-    fn change(&mut self, kind: &Kind, name: &str, patch: &Value) {
+    pub(super) fn change(&mut self, kind: &Kind, name: &str, patch: &Value) {
         let Some(object) = self.view.get(kind, NAMESPACE, name) else { return };
         let mut json = object.to_json();
         merge(&mut json, patch);
@@ -166,7 +176,12 @@ impl World {
         }
         if let Some(status) = plan.status.as_ref().filter(|_| part > plan.acts().count() as u64) {
             let name = status.target.name.clone();
+            let before = self.rollout();
             self.change(&kinds::rollout(), &name, &status.patch);
+            if let Some((before, after)) = before.zip(self.rollout()) {
+                self.judge_status(&before, &after)?;
+                self.judge_promotion(&before, &after)?;
+            }
             let step = self.rollout().and_then(|rollout| rollout.int_at("/status/currentStepIndex")).unwrap_or(0);
             let _ = writeln!(self.log, "status step {step}");
         }
@@ -178,6 +193,8 @@ impl World {
             Action::Create { kind, object } if self.view.get(kind, NAMESPACE, object.name()).is_none() => {
                 let _ = writeln!(self.log, "create {}", object.name());
                 self.put(kind, object.to_json());
+                self.judge(kind, object.name(), None)?;
+                self.judge_run(object.name())?;
             }
             Action::Patch { target, patch, precondition } => {
                 if !self.holds(&target.kind, &target.name, precondition) {
@@ -187,6 +204,12 @@ impl World {
                 let before = self.view.get(&target.kind, NAMESPACE, &target.name);
                 self.change(&target.kind, &target.name, patch);
                 self.judge(&target.kind, &target.name, before.as_deref())?;
+                if let Some(left) = before.as_ref().filter(|_| target.name == "stable") {
+                    let hash = left.str_at(&format!("/spec/selector/{HASH}")).unwrap_or_default();
+                    if hash != self.selected("stable") {
+                        self.left.insert(hash.to_owned(), self.view.now);
+                    }
+                }
             }
             Action::Delete { target, precondition, .. } if self.holds(&target.kind, &target.name, precondition) => {
                 let _ = writeln!(self.log, "delete {}", target.name);
@@ -265,10 +288,61 @@ impl World {
                 if is < was && serves && is < (all * share + 99) / 100 {
                     return fail(format!("{name} serves and goes from {was} to {is} pods"));
                 }
+                let has_pods = int(Some(&after), "/status/availableReplicas") > 0;
+                if is == 0 && was > 0 && has_pods && self.is_within_delay(&rollout, hash) {
+                    return fail(format!("{name} has served a moment ago and loses its pods"));
+                }
+                let sets = self.view.list(&kinds::replica_set(), NAMESPACE);
+                if sets.iter().filter(|set| set.label(HASH) == Some(hash)).count() > 1 {
+                    return fail(format!("version {hash} has two ReplicaSets"));
+                }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a version that was stable has to stay for its delay.
+    fn is_within_delay(&self, rollout: &Object, hash: &str) -> bool {
+        let strategy = ["blueGreen", "canary"]
+            .into_iter()
+            .find_map(|strategy| rollout.int_at(&format!("/spec/strategy/{strategy}/scaleDownDelaySeconds")));
+        let is_over = rollout.str_at("/status/stableRS") == rollout.str_at("/status/currentPodHash")
+            && rollout.str_at("/status/stableRS") != Some(hash);
+        let lasted = self.left.get(hash).map(|left| self.view.now.duration_since(*left).as_secs());
+        is_over && lasted.zip(strategy).is_some_and(|(lasted, wanted)| lasted + 1 < wanted)
+    }
+
+    /// The rules about what is told: steps go up one by one, and a pause lasts as long as the spec says.
+    fn judge_status(&mut self, before: &Object, after: &Object) -> Result<(), String> {
+        let index = |rollout: &Object| rollout.int_at("/status/currentStepIndex").unwrap_or(0);
+        let (from, to) = (index(before), index(after));
+        let (at, since, is_let_go) = self.step;
+        let same = |pointer: &str| before.pointer(pointer) == after.pointer(pointer);
+        let is_same = same("/status/currentPodHash") && same("/status/currentStepHash") && same("/status/abort");
+        if from != to || !is_same {
+            self.step = (to, self.view.now, false);
+        }
+        let is_wished = [before, after].iter().any(|rollout| {
+            rollout.bool_at("/status/promoteFull") == Some(true) || rollout.bool_at("/status/abort") == Some(true)
+        });
+        let is_promoted = after.str_at("/status/stableRS") == after.str_at("/status/currentPodHash");
+        if !is_same || is_wished || is_promoted || from == to {
+            return Ok(());
+        }
+        if to != from + 1 {
+            return Err(format!("it goes from step {from} to {to}\n{}", self.tail()));
+        }
+        let steps = after.list_at("/spec/strategy/canary/steps");
+        let step = usize::try_from(from).ok().and_then(|from| steps.get(from));
+        let pause = step.and_then(|step| step.pointer("/pause/duration")?.as_str()?.trim_end_matches('s').parse().ok());
+        let lasted = self.view.now.duration_since(since).as_secs();
+        match pause {
+            Some(pause) if at == from && !is_let_go && lasted < pause => {
+                Err(format!("the pause of step {from} lasted {lasted} s of {pause}\n{}", self.tail()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// ReplicaSets get the pods that they ask for.
@@ -316,6 +390,7 @@ impl World {
             _ => json!({"status": {"promoteFull": true}}),
         };
         let _ = writeln!(self.log, "person {patch}");
+        self.step.2 |= patch.pointer("/status").is_some();
         self.change(&kinds::rollout(), "web", &patch);
     }
 
@@ -325,10 +400,14 @@ impl World {
         self.change(&kinds::rollout(), "web", &json!({"status": {"abort": false}}));
     }
 
-    /// Whoever waits for a person is let go on.
+    /// Whoever waits for a person is let go on, and what failed is tried again.
     pub(super) fn go_on(&mut self) {
+        if self.rollout().is_some_and(|rollout| rollout.bool_at("/status/abort") == Some(true)) {
+            self.change(&kinds::rollout(), "web", &json!({"status": {"abort": false}}));
+        }
         let is_paused = self.rollout().is_some_and(|rollout| !rollout.list_at("/status/pauseConditions").is_empty());
         if is_paused {
+            self.step.2 = true;
             self.change(&kinds::rollout(), "web", &json!({"status": {"pauseConditions": null}}));
         }
     }

@@ -305,6 +305,7 @@ async fn lose_the_selector(setting: &Setting) -> Result<(), String> {
 
 async fn third_version(setting: &Setting) -> Result<(), String> {
     set_image(setting, "v2").await?;
-    pause(6).await;
+    // Version 2 is being judged by then.
+    pause(8).await;
     set_image(setting, "v3").await
 }

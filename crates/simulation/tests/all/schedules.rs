@@ -1,7 +1,7 @@
 //! One seed is one trace, in any thread and at any time, and a few schedules of each story are clean.
 
 use simulation::fault::Fault;
-use simulation::search::{Bounds, crashes, seeds};
+use simulation::search::{Bounds, crashes, seeds, twice};
 use simulation::{Ready, stories, story};
 
 fn ready(name: &str) -> Ready {
@@ -12,39 +12,39 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).min(8)
 }
 
-#[test]
-#[ignore = "a source of chance is left: 7 of 40 seeds had two traces"]
-fn forty_seeds_played_twice_give_the_same_traces() {
-    let ready = ready("canary-of-pods");
-    let bounds = Bounds { threads: threads(), broken_max: usize::MAX };
-    let play = || {
-        let hashes = std::sync::Mutex::new(std::collections::BTreeMap::new());
-        let next = std::sync::atomic::AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..bounds.threads {
-                scope.spawn(|| {
-                    loop {
-                        let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        if seed >= 40 {
-                            return;
-                        }
-                        let outcome = ready.seed(seed);
-                        hashes.lock().unwrap().insert(seed, outcome.trace.hash());
-                    }
-                });
-            }
-        });
-        hashes.into_inner().unwrap()
-    };
-    let (first, second) = (play(), play());
-    let differing: Vec<_> = first.iter().filter(|(seed, hash)| second.get(seed) != Some(hash)).collect();
-    assert!(differing.is_empty(), "{} of 40 seeds have two traces", differing.len());
-    let distinct: std::collections::BTreeSet<_> = first.values().collect();
-    assert!(distinct.len() > 30, "only {} different traces", distinct.len());
+/// The seeds of a range that have two traces, with where they part.
+fn two_traces(name: &str, seeds: std::ops::Range<u64>) -> Vec<String> {
+    let differing = twice(&ready(name), seeds, threads());
+    differing.into_iter().map(|(seed, difference)| format!("{name}, seed {seed}:\n{difference}")).collect()
 }
 
 #[test]
-#[ignore = "a source of chance is left: 7 of 40 seeds had two traces"]
+fn twenty_seeds_played_twice_give_the_same_traces() {
+    let differing = two_traces("canary-of-pods", 0..20);
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn a_seed_of_every_story_played_twice_gives_the_same_trace() {
+    let differing: Vec<String> = stories().iter().flat_map(|story| two_traces(story.name, 200..201)).collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+#[ignore = "slow: two minutes of a processor; `cargo xtask simulate --twice --seeds 0..200` does the same for every story"]
+fn two_hundred_seeds_played_twice_give_the_same_traces() {
+    let differing = two_traces("canary-of-pods", 0..200);
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn seeds_differ_in_their_traces() {
+    let tally =
+        seeds(&ready("canary-of-pods"), 0..12, Bounds { threads: threads(), broken_max: usize::MAX }, &|| false);
+    assert!(tally.traces.len() > 8, "only {} different traces of {}", tally.traces.len(), tally.schedules);
+}
+
+#[test]
 fn a_log_is_the_whole_schedule() {
     let ready = ready("canary-of-pods");
     for seed in 0..5 {

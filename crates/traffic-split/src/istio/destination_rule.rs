@@ -131,16 +131,39 @@ pub(super) fn release(rule: &DestinationRuleRef, owner: &str, live: &Live, plann
         .collect();
     let mut wanted = object.clone();
     wanted.set_at(&["spec", "subsets"], Value::Array(after));
-    if let Some(Value::Object(metadata)) = wanted.json_mut().get_mut("metadata")
-        && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
-    {
-        annotations.remove(MANAGED_BY_ANNOTATION);
-        if annotations.is_empty() {
-            metadata.remove("annotations");
-        }
-    }
+    remove_mark(&mut wanted);
     let summary = format!("DestinationRule {} released", rule.name);
     planned.changes.extend(Change::update(object, wanted, summary));
+}
+
+/// A DestinationRule that a Rollout drove once, without its hashes and its mark. Which subsets those were it does not
+/// know any more, so the hash is taken out of each.
+pub(crate) fn left_behind(object: &Object) -> Object {
+    let mut wanted = object.clone();
+    if let Some(Value::Array(subsets)) = wanted.json_mut().get_mut("spec").and_then(|spec| spec.get_mut("subsets")) {
+        subsets.iter_mut().filter_map(Value::as_object_mut).for_each(|subset| set_label(subset, None));
+    }
+    remove_mark(&mut wanted);
+    wanted
+}
+
+fn remove_mark(object: &mut Object) {
+    let Some(Value::Object(metadata)) = object.json_mut().get_mut("metadata") else { return };
+    let Some(Value::Object(annotations)) = metadata.get_mut("annotations") else { return };
+    annotations.remove(MANAGED_BY_ANNOTATION);
+    if annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+}
+
+/// The versions that the canary's and the stable subset select.
+pub(super) fn selected(rule: &DestinationRuleRef, live: &Live) -> (Option<PodHash>, Option<PodHash>) {
+    let subsets = live.get(&rule.id()).and_then(|object| subsets(rule, object).ok()).unwrap_or_default();
+    let hash = |name: &str| {
+        let subset = subsets.iter().find(|subset| name_of(subset) == name)?;
+        label(subset).filter(|hash| !hash.is_empty()).map(PodHash::new)
+    };
+    (hash(&rule.canary_subset), hash(&rule.stable_subset))
 }
 
 fn name_of(subset: &Map<String, Value>) -> &str {

@@ -1,10 +1,10 @@
 //! Istio: weights, header and mirror routes in VirtualServices, pods in the subsets of a DestinationRule.
 
-mod destination_rule;
+pub(crate) mod destination_rule;
 mod routes;
 mod virtual_service;
 
-use object_model::ObjectId;
+use object_model::{ObjectId, PodHash};
 use serde_json::Value;
 
 use crate::section::{field, list, text, texts};
@@ -178,6 +178,11 @@ pub(crate) fn restore(split: &Split, target: &IstioTarget, live: &Live, planned:
     if let Some(rule) = &target.destination_rule {
         destination_rule::release(rule, &target.owner, live, planned);
     }
+}
+
+/// The versions that the subsets of one target select.
+pub(crate) fn selected(target: &IstioTarget, live: &Live) -> Option<(Option<PodHash>, Option<PodHash>)> {
+    target.destination_rule.as_ref().map(|rule| destination_rule::selected(rule, live))
 }
 
 /// Tells the weights of one target.

@@ -47,7 +47,10 @@ fn applied(
     if http.is_empty() && has_routes_of_its_own(split) {
         return Err(field(&format!("VirtualService `{}` spec.http", service.name), "not found"));
     }
-    if !http.is_empty() || !service.routes.is_empty() {
+    // A VirtualService without HTTP routes has none to set, whatever the names of those that are wanted: its TLS and TCP
+    // routes are the split then.
+    let has_others = !routes(object, service, "tls")?.is_empty() || !routes(object, service, "tcp")?.is_empty();
+    if !http.is_empty() || !(service.routes.is_empty() || has_others) {
         let host = canary_host(split, target, live);
         let set = http_routes(split, service, &roles, &host, http, &mut pointers)?;
         if set != http {

@@ -117,6 +117,26 @@ fn a_crash_between_delete_and_creation_loses_nothing() {
 }
 
 #[test]
+fn a_refusal_that_may_pass_is_tried_again_with_growing_delays_and_any_other_is_not() {
+    for (words, tries) in [("configmaps is forbidden", 6), ("data: too large", 1)] {
+        let mut world = World::new(json!({}));
+        world.refused.insert("a".to_owned(), words.to_owned());
+        world.commit(&[config_map("a", "blue"), config_map("b", "blue")]);
+        let log = world.settle_for(240);
+        assert_eq!(log.matches("refused ConfigMap a").count(), tries, "{log}");
+        assert!(log.contains("apply ConfigMap b"), "{log}");
+    }
+    let mut world = World::new(json!({}));
+    world.refused.insert("a".to_owned(), "configmaps is forbidden".to_owned());
+    world.commit(&[config_map("a", "blue")]);
+    world.settle();
+    world.refused.clear();
+    assert_eq!(world.settle(), "", "its delay is not over");
+    world.pass(object_model::Duration::from_secs(5));
+    assert_eq!(world.settle(), "apply ConfigMap a");
+}
+
+#[test]
 fn a_new_object_that_would_be_refused_too_leaves_the_old_one() {
     let mut world = World::new(json!({"apply": {"onImmutable": "recreate"}}));
     world.commit(&[config_map("a", "blue")]);

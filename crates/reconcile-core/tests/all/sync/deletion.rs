@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::world::{World, annotated, config_kind, config_map};
+use super::hooks::{hook, jobs_end};
+use super::world::{World, annotated, config_kind, config_map, job};
 use reconcile_core::kinds;
 
 fn world(spec: serde_json::Value) -> World {
@@ -32,6 +33,48 @@ fn the_finalizer_is_there_before_the_first_object_and_goes_after_the_last() {
     ");
     assert!(world.get(&kinds::config_map(), "kept").is_some(), "what an annotation keeps stays");
     assert!(world.get(&config_kind(), "shop").is_none());
+}
+
+#[test]
+fn hooks_of_the_end_run_before_and_after_the_objects_go() {
+    let mut world = World::new(json!({"deletionPolicy": "Delete"}));
+    world.controllers = jobs_end;
+    world.commit(&[
+        config_map("first", "blue"),
+        hook("before", "PreDelete", json!({})),
+        hook("after", "PostDelete", json!({})),
+    ]);
+    assert!(!world.settle().contains("Job"), "no sync runs them");
+    world.delete_config();
+    let log = world.settle();
+    let at = |line: &str| log.lines().position(|have| have == line).unwrap_or_else(|| panic!("no `{line}` in\n{log}"));
+    assert!(at("-- before ends") < at("delete ConfigMap first"), "{log}");
+    assert!(at("delete ConfigMap first") < at("create Job after"), "{log}");
+    assert!(at("-- after ends") < at("delete Job after"), "{log}");
+    assert!(at("delete Job after") < at("finalizers []"), "{log}");
+    assert!(world.get(&job(), "before").is_none());
+    assert!(world.get(&config_kind(), "shop").is_none());
+}
+
+#[test]
+fn a_hook_of_the_end_that_fails_keeps_everything_until_the_policy_is_given_up() {
+    let mut world = World::new(json!({"deletionPolicy": "Delete", "sync": {"retry": {"limit": 1}}}));
+    world.controllers = jobs_end;
+    world.commit(&[config_map("first", "blue"), hook("failing", "PreDelete", json!({}))]);
+    world.settle();
+    world.delete_config();
+    let log = world.settle_for(20);
+    assert_eq!(log.matches("create Job failing").count(), 2, "{log}");
+    assert!(!log.contains("delete ConfigMap"), "{log}");
+    assert!(
+        world.says("Ready").contains("(attempt 2, the last; spec.deletionPolicy Orphan"),
+        "{}",
+        world.says("Ready")
+    );
+    world.change(&config_kind(), "shop", json!({"spec": {"deletionPolicy": "Orphan"}}));
+    world.settle();
+    assert!(world.get(&config_kind(), "shop").is_none());
+    assert!(world.get(&kinds::config_map(), "first").is_some());
 }
 
 #[test]

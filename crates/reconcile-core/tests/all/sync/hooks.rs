@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::world::{World, annotated, config_map, job};
 use reconcile_core::kinds;
 
-fn hook(name: &str, phase: &str, more: Value) -> Value {
+pub(super) fn hook(name: &str, phase: &str, more: Value) -> Value {
     let object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {}});
     annotated(annotated(object, json!({"argocd.argoproj.io/hook": phase})), more)
 }
 
 /// Jobs end at the next look: as failed when their name says so.
-fn jobs_end(world: &mut World) {
+pub(super) fn jobs_end(world: &mut World) {
     for name in ["before", "between", "after", "rescue", "failing", "early"] {
         let is_open = world.get(&job(), name).is_some_and(|live| live.pointer("/status").is_none());
         if is_open {
@@ -124,6 +124,22 @@ fn a_running_program_is_not_pulled_away_by_the_next_commit() {
     world.change(&job(), "before", json!({"status": null}));
     assert!(world.settle().contains("apply ConfigMap first"));
     assert_eq!(world.get(&kinds::config_map(), "first").unwrap().str_at("/data/color"), Some("red"));
+}
+
+#[test]
+fn a_program_that_was_given_up_is_ended_before_the_next_commit_goes_on() {
+    let mut world = World::new(json!({"sync": {"timeout": "60s", "retry": {"limit": 0}}}));
+    world.commit(&[hook("before", "PreSync", json!({})), config_map("first", "blue")]);
+    world.settle();
+    world.change(&job(), "before", json!({"status": {"active": 1, "ready": 1}}));
+    world.pass(Duration::from_secs(60));
+    world.settle();
+    assert!(world.says("Ready").starts_with("False SyncFailed it took more than 60 s"), "{}", world.says("Ready"));
+    assert!(world.get(&job(), "before").is_some(), "nothing asks for its end yet");
+    world.commit(&[config_map("first", "red")]);
+    let log = world.settle();
+    assert!(log.starts_with("delete Job before"), "{log}");
+    assert!(log.contains("apply ConfigMap first"), "{log}");
 }
 
 #[test]

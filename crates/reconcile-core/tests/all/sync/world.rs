@@ -319,7 +319,10 @@ impl World {
     fn apply(&mut self, kind: &Kind, object: &Object, force: bool, uid: Option<&object_model::Uid>) -> bool {
         let target = reconcile_core::ObjectRef::of(kind, object);
         if let Some(message) = self.refused.get(object.name()).cloned() {
-            let refusal = reconcile_core::Refusal { message, at: self.now };
+            let key = (object_model::Uid::new("config-1"), target.clone());
+            let attempts = self.refusals.get(&key).map_or(0, |refusal| refusal.attempts) + 1;
+            let may_pass = message.contains("is forbidden");
+            let refusal = reconcile_core::Refusal { message, at: self.now, attempts, may_pass };
             self.log.push(format!("refused {} {}", kind.kind, object.name()));
             self.refusals.insert((object_model::Uid::new("config-1"), target), refusal);
             self.version += 1;
