@@ -19,7 +19,8 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Bytes of strings, lists and maps that functions may produce in all.
     pub produced_bytes: u64,
-    /// Bytes that one call of a function may produce: it is refused before it takes them.
+    /// Bytes that one call of a function may produce: it is refused before it takes them. Arguments, a buffer that grows
+    /// and the result are there at once, so a call may need four times as many.
     pub value_bytes: u64,
     /// Bytes of large texts and lists that may be kept at a time; the others count among all that is produced.
     pub held_bytes: u64,
@@ -33,7 +34,7 @@ impl Default for Limits {
             includes_of_one_name: 1_000,
             output_bytes: 64 << 20,
             produced_bytes: 256 << 20,
-            value_bytes: 128 << 20,
+            value_bytes: 64 << 20,
             held_bytes: 256 << 20,
         }
     }

@@ -15,7 +15,7 @@ pub struct List {
 
 /// The items of a list. Nested ones are released one by one, so that no depth overflows the stack.
 #[derive(Clone)]
-pub(super) struct Items(pub(super) Vec<Value>);
+pub(crate) struct Items(pub(super) Vec<Value>);
 
 impl Drop for Items {
     fn drop(&mut self) {
