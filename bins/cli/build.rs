@@ -1,8 +1,6 @@
 //! Links the program at a fixed address, as Go's programs are: `sluice render` is short enough that moving tens of
 //! thousands of addresses in memory at each start, about a millisecond, was a sixth of it.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo by printing")]
-
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, wanted: &str| std::env::var(name).is_ok_and(|value| value == wanted);
