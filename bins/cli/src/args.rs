@@ -225,7 +225,7 @@ pub(crate) enum Dependencies {
     /// From charts/ only; what is missing is an error, as in Helm.
     #[default]
     Vendored,
-    /// From their repositories too, in the versions of Chart.lock when there is one.
+    /// From their repositories too, in the versions of Chart.lock when there is one, and from `file://` folders.
     Fetched,
 }
 

@@ -12,11 +12,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Dependencies, Reach};
 use crate::output::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(outcome) = run_at_once(&args.reach, &args.command) {
+        return ended(outcome);
+    }
     // The first one wins; there is only one in this build.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -25,9 +28,24 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(run(args));
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    ended(outcome)
+}
+
+fn ended(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output::fail(&failure),
+    }
+}
+
+/// Runs what only reads files and prints: a runtime with its threads takes longer to start than most charts to render.
+fn run_at_once(reach: &Reach, command: &Command) -> Option<Result<(), Failure>> {
+    match command {
+        Command::Render(render) if render.chart.dependencies == Dependencies::Vendored => {
+            Some(commands::render::run(reach, render))
+        }
+        Command::Lint(lint) => Some(commands::chart::lint(reach, lint)),
+        _ => None,
     }
 }
 

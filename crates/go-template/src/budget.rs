@@ -4,6 +4,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::value::{Held, Value};
+
 /// The limits of one execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -17,6 +19,11 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Bytes of strings, lists and maps that functions may produce in all.
     pub produced_bytes: u64,
+    /// Bytes that one call of a function may produce: it is refused before it takes them. Arguments, a buffer that grows
+    /// and the result are there at once, so a call may need four times as many.
+    pub value_bytes: u64,
+    /// Bytes of large texts and lists that may be kept at a time; the others count among all that is produced.
+    pub held_bytes: u64,
 }
 
 impl Default for Limits {
@@ -27,6 +34,8 @@ impl Default for Limits {
             includes_of_one_name: 1_000,
             output_bytes: 64 << 20,
             produced_bytes: 256 << 20,
+            value_bytes: 64 << 20,
+            held_bytes: 256 << 20,
         }
     }
 }
@@ -46,6 +55,12 @@ pub enum Exhausted {
     /// More bytes produced by functions than allowed.
     #[error("functions produced more than {0} bytes")]
     Produced(u64),
+    /// One value larger than allowed.
+    #[error("one value would be larger than {0} bytes")]
+    Value(u64),
+    /// More large values kept than allowed.
+    #[error("large values of more than {0} bytes would be kept")]
+    Held(u64),
     /// The caller's check said stop.
     #[error("the time is up")]
     Interrupted,
@@ -53,6 +68,9 @@ pub enum Exhausted {
 
 /// How many steps pass between two questions to the caller's check.
 const STEPS_BETWEEN_CHECKS: u64 = 1_024;
+
+/// From how many bytes on a value is a large one. There are few, so each is watched for as long as it is kept.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// Counts what an execution uses and refuses what is beyond its limits.
 pub struct Budget {
@@ -62,6 +80,8 @@ pub struct Budget {
     depth: u32,
     output_bytes: u64,
     produced_bytes: u64,
+    /// Large values that were kept when it was last looked at.
+    large: Vec<(usize, Held)>,
     interrupted: Option<Rc<dyn Fn() -> bool>>,
 }
 
@@ -95,6 +115,7 @@ impl Budget {
             depth: 0,
             output_bytes: 0,
             produced_bytes: 0,
+            large: Vec::new(),
             interrupted: None,
         }
     }
@@ -153,11 +174,41 @@ impl Budget {
     /// # Errors
     /// The bytes have run out.
     pub fn produce(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        if bytes as u64 > self.limits.value_bytes {
+            return Err(Exhausted::Value(self.limits.value_bytes));
+        }
         self.produced_bytes = self.produced_bytes.saturating_add(bytes as u64);
         if self.produced_bytes > self.limits.produced_bytes {
             return Err(Exhausted::Produced(self.limits.produced_bytes));
         }
+        if bytes >= LARGE_BYTES && self.held() + bytes as u64 > self.limits.held_bytes {
+            return Err(Exhausted::Held(self.limits.held_bytes));
+        }
         Ok(())
+    }
+
+    /// Watches a value that a function returned, when it is a large one.
+    #[inline]
+    pub(crate) fn watch(&mut self, value: &Value) {
+        let bytes = match value {
+            Value::Str(text) => text.len(),
+            Value::List(list) => list.len() * size_of::<Value>(),
+            _ => return,
+        };
+        if bytes < LARGE_BYTES {
+            return;
+        }
+        if let Some(held) = Held::of(value)
+            && !self.large.iter().any(|(_, known)| known.is_same(&held))
+        {
+            self.large.push((bytes, held));
+        }
+    }
+
+    /// Bytes of the large values that are kept.
+    fn held(&mut self) -> u64 {
+        self.large.retain(|(_, held)| held.is_kept());
+        self.large.iter().map(|(bytes, _)| *bytes as u64).sum()
     }
 
     /// Charges bytes that are about to be written.

@@ -43,6 +43,7 @@ pub(crate) fn parse(
         templates: Vec::new(),
         by_name: BTreeMap::new(),
         names: HashMap::new(),
+        nodes: Vec::new(),
         operands: Vec::new(),
         commands: Vec::new(),
         nesting: 0,
@@ -89,9 +90,10 @@ struct Parser<'a> {
     definition: Definition,
     templates: Vec<Template>,
     by_name: BTreeMap<Str, usize>,
-    /// Names that occurred, so that equal ones share their bytes.
-    names: HashMap<&'a [u8], Str>,
-    /// Operands and commands of what is being read, innermost last: each list is kept at its exact size.
+    /// Names that occurred, so that equal ones share their bytes, with the functions that were looked for by them.
+    names: HashMap<&'a [u8], (Str, Option<u32>)>,
+    /// Nodes, operands and commands of what is being read, innermost last: each list is kept at its exact size.
+    nodes: Vec<Node>,
     operands: Vec<Operand>,
     commands: Vec<Command>,
     nesting: u32,
@@ -190,7 +192,16 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self, bytes: &'a [u8]) -> Str {
-        self.names.entry(bytes).or_insert_with(|| Str::from(bytes)).clone()
+        self.names.entry(bytes).or_insert_with(|| (Str::from(bytes), None)).0.clone()
+    }
+
+    /// Returns the function of a name.
+    fn function(&mut self, bytes: &'a [u8]) -> Option<(Str, u32)> {
+        let (name, id) = self.names.entry(bytes).or_insert_with(|| (Str::from(bytes), None));
+        if id.is_none() {
+            *id = name.as_str().and_then(|name| self.functions.id(name));
+        }
+        id.map(|id| (name.clone(), id))
     }
 
     // Errors.
@@ -274,7 +285,6 @@ impl<'a> Parser<'a> {
 
     /// Reads the whole source but what is within `define`.
     fn source_body(&mut self) -> Parsed<Vec<Node>> {
-        let mut nodes = Vec::new();
         while self.peek().kind != Kind::Eof {
             if self.peek().kind == Kind::LeftDelimiter {
                 let delimiter = self.next();
@@ -285,12 +295,12 @@ impl<'a> Parser<'a> {
                 self.backup_two(delimiter);
             }
             match self.text_or_action()? {
-                Item::Node(node) => nodes.push(node),
+                Item::Node(node) => self.nodes.push(node),
                 Item::Ending(Ending::End) => return self.error("unexpected {{end}}"),
                 Item::Ending(Ending::Else) => return self.error("unexpected {{else}}"),
             }
         }
-        Ok(nodes)
+        Ok(self.nodes.drain(..).collect())
     }
 
     /// Reads `define "name"}} ... {{end}}` behind its keyword.
@@ -314,7 +324,7 @@ impl<'a> Parser<'a> {
             return self.unexpected(token, context);
         }
         match unquote(self.bytes(token)) {
-            Ok(name) => Ok(name.into()),
+            Ok(name) => Ok(Str::from(&*name)),
             Err(error) => self.error(error.to_string()),
         }
     }
@@ -323,11 +333,11 @@ impl<'a> Parser<'a> {
 
     /// Reads nodes up to an `end` or `else`.
     fn list(&mut self) -> Parsed<(Vec<Node>, Ending)> {
-        let mut nodes = Vec::new();
+        let first = self.nodes.len();
         while self.peek_non_space().kind != Kind::Eof {
             match self.text_or_action()? {
-                Item::Node(node) => nodes.push(node),
-                Item::Ending(ending) => return Ok((nodes, ending)),
+                Item::Node(node) => self.nodes.push(node),
+                Item::Ending(ending) => return Ok((self.nodes.drain(first..).collect(), ending)),
             }
         }
         self.error("unexpected EOF")

@@ -1,5 +1,6 @@
 //! Go's `strconv.Quote` and `strconv.Unquote`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::unicode;
@@ -80,7 +81,7 @@ pub(crate) fn can_backquote(bytes: &[u8]) -> bool {
 pub(crate) struct BadQuotes;
 
 /// `strconv.Unquote` of a double-quoted or back-quoted text.
-pub(crate) fn unquote(quoted: &[u8]) -> Result<Vec<u8>, BadQuotes> {
+pub(crate) fn unquote(quoted: &[u8]) -> Result<Cow<'_, [u8]>, BadQuotes> {
     let (first, last) = (quoted.first(), quoted.last());
     let inner = quoted.get(1..quoted.len().saturating_sub(1)).ok_or(BadQuotes)?;
     if quoted.len() < 2 || first != last {
@@ -89,8 +90,10 @@ pub(crate) fn unquote(quoted: &[u8]) -> Result<Vec<u8>, BadQuotes> {
     match first {
         Some(b'`') if inner.contains(&b'`') => Err(BadQuotes),
         // Carriage returns are no part of a raw string, as in Go's source.
-        Some(b'`') => Ok(inner.iter().copied().filter(|byte| *byte != b'\r').collect()),
+        Some(b'`') if memchr::memchr(b'\r', inner).is_none() => Ok(Cow::Borrowed(inner)),
+        Some(b'`') => Ok(inner.iter().copied().filter(|byte| *byte != b'\r').collect::<Vec<u8>>().into()),
         Some(b'"') if inner.contains(&b'\n') => Err(BadQuotes),
+        Some(b'"') if memchr::memchr2(b'"', b'\\', inner).is_none() => Ok(Cow::Borrowed(inner)),
         Some(b'"') => {
             let mut bytes = Vec::with_capacity(inner.len());
             let mut rest = inner;
@@ -102,7 +105,7 @@ pub(crate) fn unquote(quoted: &[u8]) -> Result<Vec<u8>, BadQuotes> {
                 }
                 rest = after;
             }
-            Ok(bytes)
+            Ok(Cow::Owned(bytes))
         }
         _ => Err(BadQuotes),
     }
@@ -201,9 +204,9 @@ mod tests {
     #[test]
     fn what_is_quoted_is_unquoted() {
         for text in ["", "a b", "\"\\\n\u{e9}", "\u{10ffff}"] {
-            assert_eq!(unquote(quote(text.as_bytes(), Keep::Ascii).as_bytes()), Ok(text.as_bytes().to_vec()));
+            assert_eq!(unquote(quote(text.as_bytes(), Keep::Ascii).as_bytes()), Ok(text.as_bytes().into()));
         }
-        assert_eq!(unquote(br#""\xff\101\u00e9""#), Ok(b"\xffA\xc3\xa9".to_vec()));
+        assert_eq!(unquote(br#""\xff\101\u00e9""#), Ok(b"\xffA\xc3\xa9".into()));
         for bad in [r#""\'""#, r#""\8""#, r#""\ud800""#, "\"a", "a", "\"", r#""\400""#, "\"\\u12\""] {
             assert_eq!(unquote(bad.as_bytes()), Err(BadQuotes), "{bad}");
         }

@@ -31,6 +31,14 @@ impl Str {
         }
     }
 
+    /// Returns what is shared, so that it can be seen how long it is kept; static text is shared by nobody.
+    pub(crate) fn shared(&self) -> Option<&Arc<[u8]>> {
+        match &self.0 {
+            Repr::Static(_) => None,
+            Repr::Shared(bytes) => Some(bytes),
+        }
+    }
+
     /// Returns the text when the bytes are UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

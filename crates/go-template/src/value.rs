@@ -1,6 +1,7 @@
 //! Values as templates see them: Go's kinds, with maps shared by reference.
 
 mod compare;
+mod held;
 mod json;
 mod list;
 mod map;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::rc::Rc;
 
 pub use compare::deep_equal;
+pub(crate) use held::Held;
 pub use json::{JsonError, from_json, to_json};
 pub use list::List;
 pub use map::{Map, NilMap};

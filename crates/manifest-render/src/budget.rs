@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Steps between two looks at the deadline.
 const STEPS_PER_LOOK: u64 = 1024;
 
-/// Bytes that functions of templates may produce in all.
+/// Bytes that functions of templates may produce in all, most of it short-lived: public charts take hundreds of megabytes.
 const PRODUCED_BYTES_MAX: u64 = 2 << 30;
 
 /// Bounds of one render. The defaults suit a source that nobody vouches for.
@@ -65,6 +65,10 @@ pub enum Exhausted {
     OutputBytes(u64),
     /// Bytes that functions of templates produce.
     ProducedBytes(u64),
+    /// Bytes of one value that a function of a template makes.
+    ValueBytes(u64),
+    /// Bytes of large values that templates keep.
+    HeldBytes(u64),
     /// Bytes of one file.
     FileBytes(u64),
     /// Bytes of all files.
@@ -84,6 +88,8 @@ impl fmt::Display for Exhausted {
             Self::Depth(max) => write!(f, "calls are nested more than {max} deep"),
             Self::OutputBytes(max) => write!(f, "the output is larger than {max} bytes"),
             Self::ProducedBytes(max) => write!(f, "functions produce more than {max} bytes"),
+            Self::ValueBytes(max) => write!(f, "a function would make a value of more than {max} bytes"),
+            Self::HeldBytes(max) => write!(f, "templates would keep values of more than {max} bytes"),
             Self::FileBytes(max) => write!(f, "the file is larger than {max} bytes"),
             Self::ReadBytes(max) => write!(f, "all files together are larger than {max} bytes"),
             Self::Files(max) => write!(f, "more than {max} files are read"),
@@ -175,7 +181,6 @@ impl Budget {
         let budget = go_template::Budget::new(go_template::Limits {
             steps: left(self.limits.steps_max, &self.steps),
             output_bytes: left(self.limits.output_bytes_max, &self.output_bytes),
-            // All that functions ever produce, most of it short-lived; memory is bounded by what templates keep.
             produced_bytes: PRODUCED_BYTES_MAX,
             ..go_template::Limits::default()
         });

@@ -6,12 +6,22 @@ use std::cmp::Ordering;
 ///
 /// Runs of digits compare as numbers; where only one of two characters is a letter, the letter comes later.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+    // Nearly all keys are ASCII, where a byte is a character.
+    if a.is_ascii() && b.is_ascii() {
+        return compare_units(a.as_bytes(), b.as_bytes());
+    }
     let left: Vec<char> = a.chars().collect();
     let right: Vec<char> = b.chars().collect();
-    let Some(at) = left.iter().zip(&right).position(|(x, y)| x != y) else {
+    compare_units(&left, &right)
+}
+
+/// As [`compare`], over characters in one of two forms.
+fn compare_units<T: Copy + PartialEq + Into<char>>(left: &[T], right: &[T]) -> Ordering {
+    let Some(at) = left.iter().zip(right).position(|(x, y)| x != y) else {
         return left.len().cmp(&right.len());
     };
     let (Some(&x), Some(&y)) = (left.get(at), right.get(at)) else { return Ordering::Equal };
+    let (x, y): (char, char) = (x.into(), y.into());
     match (is_letter(x), is_letter(y)) {
         (true, true) => return x.cmp(&y),
         (true, false) => return Ordering::Greater,
@@ -20,17 +30,24 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     }
     // A zero right after a non-zero digit belongs to a number already begun: both runs then start from one.
     let begun = (x == '0' || y == '0')
-        && left.get(..at).unwrap_or_default().iter().rev().take_while(|c| is_digit(**c)).any(|c| *c != '0');
+        && left
+            .get(..at)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .map(|c| (*c).into())
+            .take_while(|c| is_digit(*c))
+            .any(|c| c != '0');
     let (left_number, left_length) = digit_run(left.get(at..).unwrap_or_default(), begun);
     let (right_number, right_length) = digit_run(right.get(at..).unwrap_or_default(), begun);
     left_number.cmp(&right_number).then(left_length.cmp(&right_length)).then(x.cmp(&y))
 }
 
 /// The number that a run of digits spells, wrapping as Go's `int64` does, and how many digits it has.
-fn digit_run(characters: &[char], begun: bool) -> (i64, usize) {
+fn digit_run<T: Copy + Into<char>>(characters: &[T], begun: bool) -> (i64, usize) {
     let mut number = i64::from(begun);
     let mut length = 0;
-    for &c in characters.iter().take_while(|c| is_digit(**c)) {
+    for c in characters.iter().map(|c| (*c).into()).take_while(|c| is_digit(*c)) {
         number = number.wrapping_mul(10).wrapping_add(i64::from(u32::from(c)) - i64::from(u32::from('0')));
         length += 1;
     }

@@ -6,6 +6,7 @@ mod first;
 mod json;
 mod quoted;
 mod scalar;
+mod simple;
 mod source;
 
 use saphyr_parser::{Event, Parser, ScanError};

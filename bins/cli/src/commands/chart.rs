@@ -47,6 +47,8 @@ pub(crate) fn render(reach: &Reach, args: &Render) -> Result<(), Failure> {
         only: args.chart.show_only.clone(),
     };
     print_bytes(&manifests.print(&printing).map_err(failure)?);
+    // The process ends here: its memory goes back at once, not piece by piece.
+    std::mem::forget((chart, manifests));
     Ok(())
 }
 
@@ -59,6 +61,7 @@ fn load(path: &Path, dependencies: Dependencies, budget: &Budget) -> Result<Char
     let (files, inside) = DiskFiles::around(path).map_err(shown)?;
     let mut chart = Chart::load(&inside, &files, budget).map_err(failure)?;
     if dependencies == Dependencies::Fetched {
+        chart.add_local_dependencies(&inside, &files, budget).map_err(failure)?;
         // A person at a terminal may reach what their machine reaches.
         let remotes = StandardRemotes::new(RemotePolicy { allow_local: true, allow_loopback: true });
         let options = remotes.chart_access().unwrap_or_default();

@@ -103,7 +103,10 @@ impl Run<'_, '_> {
         values.clear();
         self.spare_arguments.push(values);
         match result {
-            Ok(value) => Ok(Datum::plain(value)),
+            Ok(value) => {
+                self.environment.budget.watch(&value);
+                Ok(Datum::plain(value))
+            }
             Err(error) => self.call_failed(at, callee.name(), error),
         }
     }

@@ -277,8 +277,8 @@ impl<'a> Lexer<'a> {
                 }
             }
             '|' => self.token(Kind::Pipe),
-            '"' => self.quoted('"', Kind::String, "unterminated quoted string"),
-            '\'' => self.quoted('\'', Kind::CharConstant, "unterminated character constant"),
+            '"' => self.quoted(b'"', Kind::String, "unterminated quoted string"),
+            '\'' => self.quoted(b'\'', Kind::CharConstant, "unterminated character constant"),
             '`' => self.raw_string(),
             '$' => self.field_or_variable(Kind::Variable),
             '.' if !self.rest().first().is_some_and(u8::is_ascii_digit) && !self.rest().is_empty() => {
@@ -320,6 +320,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_name(&mut self) {
+        let ascii = self.rest().iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        self.position += ascii;
+        if self.rest().first().is_none_or(u8::is_ascii) {
+            return;
+        }
         while let Some((character, width)) = self.peek() {
             if !unicode::is_name_part(character) {
                 break;
@@ -372,13 +377,18 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn quoted(&mut self, quote: char, kind: Kind, unterminated: &str) -> Token {
+    fn quoted(&mut self, quote: u8, kind: Kind, unterminated: &str) -> Token {
+        // What is looked for is ASCII, so bytes of other characters are passed over one by one.
         loop {
-            match self.next() {
-                Some('\\') if !matches!(self.next(), None | Some('\n')) => {}
-                None | Some('\\' | '\n') => return self.fail(unterminated),
-                Some(character) if character == quote => return self.token(kind),
-                Some(_) => {}
+            let Some(found) = memchr::memchr3(quote, b'\\', b'\n', self.rest()) else {
+                self.position = self.input.len();
+                return self.fail(unterminated);
+            };
+            self.position += found + 1;
+            match self.input.get(self.position - 1) {
+                Some(byte) if *byte == quote => return self.token(kind),
+                Some(b'\\') if !matches!(self.rest().first(), None | Some(b'\n')) => self.position += 1,
+                _ => return self.fail(unterminated),
             }
         }
     }

@@ -198,8 +198,7 @@ impl<'a> Parser<'a> {
         let bytes = self.bytes(token);
         let term = match token.kind {
             Kind::Identifier => {
-                let name = self.name(bytes);
-                let Some(id) = name.as_str().and_then(|name| self.functions.id(name)) else {
+                let Some((name, id)) = self.function(bytes) else {
                     return self.error(format!("function {} not defined", quote(bytes, Keep::Printable)));
                 };
                 Term::Function { name, id }
@@ -226,7 +225,7 @@ impl<'a> Parser<'a> {
                 return Ok(Some(Operand { at, term: Term::Pipe(Box::new(pipe)) }));
             }
             Kind::String | Kind::RawString => match unquote(bytes) {
-                Ok(text) => Term::String { text: text.into(), span: Self::span(token) },
+                Ok(text) => Term::String { text: Str::from(&*text), span: Self::span(token) },
                 Err(error) => return self.error(error.to_string()),
             },
             _ => {

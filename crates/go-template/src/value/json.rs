@@ -46,11 +46,31 @@ fn deeper<T>(convert: impl FnOnce() -> T) -> T {
 /// # Errors
 /// A float is infinite or no number, values nest without end, or the budget runs out.
 pub fn to_json(value: &Value, budget: &mut Budget) -> Result<serde_json::Value, JsonError> {
-    encode(value, DEPTH_MAX, budget)
+    let room = budget.limits().value_bytes;
+    encode(value, DEPTH_MAX, &mut Tree { budget, room })
 }
 
-fn encode(value: &Value, depth: usize, budget: &mut Budget) -> Result<serde_json::Value, JsonError> {
-    budget.step(1)?;
+/// What a map takes besides its entries: it has room for several, also when there is one.
+const MAP_BYTES: usize = 512;
+
+/// A tree that is being made. What a template shares many times over is there as often in the tree.
+struct Tree<'b> {
+    budget: &'b mut Budget,
+    /// Bytes that it may still take.
+    room: u64,
+}
+
+impl Tree<'_> {
+    fn take(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        self.budget.produce(bytes)?;
+        let exhausted = Exhausted::Value(self.budget.limits().value_bytes);
+        self.room = self.room.checked_sub(bytes as u64).ok_or(exhausted)?;
+        Ok(())
+    }
+}
+
+fn encode(value: &Value, depth: usize, tree: &mut Tree<'_>) -> Result<serde_json::Value, JsonError> {
+    tree.budget.step(1)?;
     Ok(match value {
         Value::Nil => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
@@ -58,31 +78,32 @@ fn encode(value: &Value, depth: usize, budget: &mut Budget) -> Result<serde_json
         Value::Uint(value, _) => (*value).into(),
         Value::Float(value) => float(*value)?,
         Value::Str(text) => {
-            budget.produce(text.len())?;
+            tree.take(text.len())?;
             text.to_str_lossy().into_owned().into()
         }
         Value::Bytes(bytes) => {
-            budget.produce(bytes.len())?;
+            tree.take(bytes.len())?;
             base64(bytes.as_bytes()).into()
         }
         Value::List(list) if list.is_nil() => serde_json::Value::Null,
         Value::Map(map) if map.is_nil() => serde_json::Value::Null,
         Value::List(_) | Value::Map(_) | Value::Object(_) if depth == 0 => return Err(JsonError::TooDeep),
         Value::List(list) => {
-            budget.produce(list.len() * size_of::<serde_json::Value>())?;
-            let items = list.items().iter().map(|item| deeper(|| encode(item, depth - 1, budget)));
+            tree.take(list.len() * size_of::<serde_json::Value>())?;
+            let items = list.items().iter().map(|item| deeper(|| encode(item, depth - 1, tree)));
             serde_json::Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Map(map) => {
             let mut entries = serde_json::Map::new();
+            tree.take(MAP_BYTES)?;
             for (key, item) in map.borrow().iter().flat_map(|entries| entries.iter()) {
-                budget.produce(key.len() + size_of::<serde_json::Value>())?;
-                let json = deeper(|| encode(item, depth - 1, budget))?;
+                tree.take(key.len() + size_of::<serde_json::Value>())?;
+                let json = deeper(|| encode(item, depth - 1, tree))?;
                 entries.insert(key.to_str_lossy().into_owned(), json);
             }
             serde_json::Value::Object(entries)
         }
-        Value::Object(object) => encode(&object.json_value(), depth - 1, budget)?,
+        Value::Object(object) => encode(&object.json_value(), depth - 1, tree)?,
     })
 }
 

@@ -15,7 +15,7 @@ pub struct List {
 
 /// The items of a list. Nested ones are released one by one, so that no depth overflows the stack.
 #[derive(Clone)]
-pub(super) struct Items(pub(super) Vec<Value>);
+pub(crate) struct Items(pub(super) Vec<Value>);
 
 impl Drop for Items {
     fn drop(&mut self) {
@@ -52,6 +52,11 @@ impl List {
     #[must_use]
     pub fn converted(&self, of: &'static Type) -> Self {
         Self { items: self.items.clone(), of }
+    }
+
+    /// Returns what is shared, so that it can be seen how long it is kept.
+    pub(super) fn shared(&self) -> Option<&Rc<Items>> {
+        self.items.as_ref()
     }
 
     /// Returns whether it is the nil slice.

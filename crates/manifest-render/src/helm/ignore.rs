@@ -18,6 +18,29 @@ struct Rule {
     is_negated: bool,
     is_for_folders: bool,
     scope: Scope,
+    form: Form,
+}
+
+/// How much of a pattern can be compared without matching: nearly every rule is held against every file in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// There is nothing special in it.
+    Literal,
+    /// A star, and nothing special behind it.
+    StarFirst,
+    /// This many bytes stand before the first special character.
+    Prefix(usize),
+}
+
+impl Form {
+    fn of(pattern: &str) -> Self {
+        const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
+        match pattern.find(SPECIAL) {
+            None => Self::Literal,
+            Some(0) if pattern.strip_prefix('*').is_some_and(|rest| !rest.contains(SPECIAL)) => Self::StarFirst,
+            Some(length) => Self::Prefix(length),
+        }
+    }
 }
 
 /// What a pattern is held against.
@@ -50,9 +73,9 @@ impl IgnoreRules {
 
     /// The rule that always holds: dot files among the templates are left out.
     pub(crate) fn with_defaults(mut self) -> Self {
-        let rule =
-            Rule { pattern: "templates/.?*".to_owned(), is_negated: false, is_for_folders: false, scope: Scope::Path };
-        self.rules.push(rule);
+        let pattern = "templates/.?*".to_owned();
+        let form = Form::of(&pattern);
+        self.rules.push(Rule { pattern, is_negated: false, is_for_folders: false, scope: Scope::Path, form });
         self
     }
 
@@ -72,7 +95,8 @@ impl IgnoreRules {
             None if pattern.contains('/') => (Scope::Path, pattern),
             None => (Scope::Name, pattern),
         };
-        self.rules.push(Rule { pattern: pattern.to_owned(), is_negated, is_for_folders, scope });
+        let form = Form::of(pattern);
+        self.rules.push(Rule { pattern: pattern.to_owned(), is_negated, is_for_folders, scope, form });
         Ok(())
     }
 
@@ -98,7 +122,17 @@ impl IgnoreRules {
 impl Rule {
     fn is_match(&self, path: &str) -> bool {
         let name = if self.scope == Scope::Name { base(path) } else { path };
-        matches(&self.pattern, name).unwrap_or(false)
+        match self.form {
+            Form::Literal => self.pattern == name,
+            Form::StarFirst => {
+                let tail = self.pattern.get(1..).unwrap_or_default();
+                name.strip_suffix(tail).is_some_and(|starred| !starred.contains('/'))
+            }
+            Form::Prefix(length) => {
+                name.as_bytes().starts_with(self.pattern.as_bytes().get(..length).unwrap_or_default())
+                    && matches(&self.pattern, name).unwrap_or(false)
+            }
+        }
     }
 }
 
@@ -128,6 +162,15 @@ mod tests {
             ("a/b", "a/b", File, true),
             ("a/*", "a/b/c", File, false),
             ("# a", "a", File, false),
+            ("*", "a", File, true),
+            ("/*", "a/b", File, false),
+            ("/*b", "a/b", File, false),
+            ("/*/b", "a/b", File, true),
+            ("*é", "aé", File, true),
+            ("a?c", "abc", File, true),
+            ("a?c", "bbc", File, false),
+            ("[ab].txt", "b.txt", File, true),
+            ("a\\*", "a*", File, true),
         ];
         for (rules, path, kind, expected) in rows {
             assert_eq!(IgnoreRules::parse(rules.as_bytes()).unwrap().ignores(path, kind), expected, "{rules} {path}");

@@ -263,6 +263,8 @@ fn from_templates(what: go_template::Exhausted) -> Exhausted {
         go_template::Exhausted::Depth(max) => Exhausted::Depth(max),
         go_template::Exhausted::Output(max) => Exhausted::OutputBytes(max),
         go_template::Exhausted::Produced(max) => Exhausted::ProducedBytes(max),
+        go_template::Exhausted::Held(max) => Exhausted::HeldBytes(max),
+        go_template::Exhausted::Value(max) => Exhausted::ValueBytes(max),
         go_template::Exhausted::Interrupted => Exhausted::Deadline,
     }
 }

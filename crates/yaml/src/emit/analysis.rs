@@ -46,6 +46,9 @@ enum Before {
 
 impl Analysis {
     pub(crate) fn of(string: &str) -> Self {
+        if is_word(string) {
+            return Self { has_breaks: false, plain_allowed: true, single_quotes_allowed: true, literal_allowed: true };
+        }
         let mut has_indicators = string.starts_with("---") || string.starts_with("...");
         let (mut has_breaks, mut has_special) = (false, false);
         let (mut break_space, mut space_break) = (false, false);
@@ -95,6 +98,12 @@ impl Analysis {
             literal_allowed: !(string.is_empty() || string.ends_with(' ') || space_break || has_special),
         }
     }
+}
+
+/// Whether a string has only characters that mean nothing to YAML, as nearly all keys and names have.
+fn is_word(string: &str) -> bool {
+    string.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && string.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-'))
 }
 
 /// Whether a character may stand unescaped.

@@ -48,7 +48,7 @@ impl Text {
         if spacing.before && !self.ends_with_blank {
             self.put(' ');
         }
-        indicator.chars().for_each(|c| self.put(c));
+        self.put_ascii(indicator);
         self.ends_with_blank = false;
         self.is_indented &= spacing.keeps_indent;
     }
@@ -56,6 +56,11 @@ impl Text {
     pub(super) fn plain(&mut self, string: &str, indent: usize, folding: Folding) {
         if !self.ends_with_blank {
             self.put(' ');
+        }
+        // What ends before the margin is never folded.
+        if string.is_ascii() && (folding == Folding::Off || self.column + string.len() <= WIDTH) {
+            self.put_ascii(string);
+            return self.end_scalar();
         }
         let mut after_space = false;
         let mut characters = string.chars().peekable();
@@ -159,6 +164,9 @@ impl Text {
         self.line_break('\n');
         self.is_indented = true;
         self.ends_with_blank = true;
+        if string.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+            return self.literal_lines(string, indent);
+        }
         let mut after_break = true;
         for c in string.chars() {
             if is_break(c) {
@@ -176,6 +184,22 @@ impl Text {
         }
     }
 
+    /// Writes the lines of a literal text that has nothing but printable ASCII in them.
+    fn literal_lines(&mut self, string: &str, indent: usize) {
+        for line in string.split_inclusive('\n') {
+            let content = line.strip_suffix('\n').unwrap_or(line);
+            if !content.is_empty() {
+                self.start_line(indent);
+                self.put_ascii(content);
+                self.is_indented = false;
+            }
+            if content.len() < line.len() {
+                self.line_break('\n');
+                self.is_indented = true;
+            }
+        }
+    }
+
     fn end_scalar(&mut self) {
         self.ends_with_blank = false;
         self.is_indented = false;
@@ -184,6 +208,12 @@ impl Text {
     fn put(&mut self, c: char) {
         self.out.push(c);
         self.column += 1;
+    }
+
+    /// Writes text that is known to be ASCII.
+    fn put_ascii(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.column += text.len();
     }
 
     fn line_break(&mut self, c: char) {

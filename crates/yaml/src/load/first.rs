@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::limits::Limits;
 
 use super::scalar::{Scalar, key_of};
-use super::{quoted, source, to_u32};
+use super::{quoted, simple, source, to_u32};
 
 /// Parses the first document of a text as Go's `yaml.Unmarshal` does: the last of two equal keys wins, nothing after
 /// the first document is looked at, an empty text is null, and floats stay floats (`1.0` is not the integer 1).
@@ -26,6 +26,14 @@ use super::{quoted, source, to_u32};
 /// where the parser knows it, and the line is the one that Go names, 0 when it names none.
 pub fn parse_first_as_go(text: impl AsRef<[u8]>, limits: &Limits) -> Result<Value, Diagnostic> {
     let text = source::decode_leniently(text.as_ref(), limits)?;
+    match simple::read(text, limits) {
+        Some(value) => Ok(value),
+        None => read_whole(text, limits),
+    }
+}
+
+/// Reads with the whole parser.
+pub(super) fn read_whole(text: &str, limits: &Limits) -> Result<Value, Diagnostic> {
     match read(text, limits) {
         // Go lets the lines of a quoted text begin anywhere; the parser wants them behind the key.
         Err(fault) if fault.message == quoted::FAULT => read(&quoted::Moved::of(text).text, limits),
