@@ -193,16 +193,15 @@ fn conditions(key: &str, value: &Value) -> Option<Value> {
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::new();
     let mut run = String::new();
+    let is_id = |word: &str| word.len() >= 12 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let end = |run: &mut String, plain: &mut String| {
-        let is_hex = run.chars().all(|c| c.is_ascii_hexdigit() || c == '-') && run.len() >= 12;
-        let is_time = run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok();
-        plain.push_str(if is_time {
-            "<time>"
-        } else if is_hex {
-            "<id>"
+        if run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok() {
+            plain.push_str("<time>");
         } else {
-            run
-        });
+            // A Job of a metric is named by the uid of its run, the metric and a number.
+            let words: Vec<&str> = run.split('.').map(|word| if is_id(word) { "<id>" } else { word }).collect();
+            plain.push_str(&words.join("."));
+        }
         run.clear();
     };
     for c in text.chars() {
@@ -232,6 +231,17 @@ mod tests {
         let two = json!({"metadata": {"name": "a", "uid": "2", "generation": 3},
             "status": {"at": "2030-01-01T00:00:09Z", "commit": "fedcba9876543210fedcba9876543210fedcba98"}});
         assert_eq!(plain(&one), plain(&two));
+    }
+
+    #[test]
+    fn an_id_is_none_also_where_it_is_a_part_of_a_name() {
+        for (text, plainly) in [
+            ("Job 0a1b2c3d-0000-4000-8000-000000000001.smoke.1", "Job <id>.smoke.1"),
+            ("web-6c4b7d5f9.web", "web-6c4b7d5f9.web"),
+            ("at 2030-01-01T00:00:00.5Z, 10.0.0.1", "at <time>, 10.0.0.1"),
+        ] {
+            assert_eq!(plain_text(text), plainly);
+        }
     }
 
     #[test]
