@@ -110,7 +110,8 @@ fn differing_parts(path: &str, want: &Value, have: &Value, parts: &mut String) {
 }
 
 fn objects(moment: &Moment) -> BTreeMap<String, String> {
-    let mut lines = BTreeMap::new();
+    // Names that are ids are the same name, so one may have several objects.
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for resource in moment.cluster.resources() {
         let storage = resource.storage.to_string();
         if SKIPPED.iter().any(|skipped| storage.starts_with(skipped)) {
@@ -119,7 +120,15 @@ fn objects(moment: &Moment) -> BTreeMap<String, String> {
         for stored in moment.cluster.list(&storage, None) {
             let Ok(object) = Object::from_json(stored.json().clone()) else { continue };
             let name = format!("{storage} {}", plain_text(&object.id().to_string()));
-            lines.insert(name, plain(stored.json()).to_string());
+            named.entry(name).or_default().push(plain(stored.json()).to_string());
+        }
+    }
+    let mut lines = BTreeMap::new();
+    for (name, mut objects) in named {
+        objects.sort();
+        for (index, object) in objects.into_iter().enumerate() {
+            let key = if index == 0 { name.clone() } else { format!("{name} {}", index + 1) };
+            lines.insert(key, object);
         }
     }
     lines

@@ -58,7 +58,7 @@ const fn tale(name: &'static str, about: &'static str, rests: &'static [Rest]) -
 }
 
 /// Every provider of traffic, both strategies, and the ways to end an update.
-pub static TALES: [Tale; 23] = [
+pub static TALES: [Tale; 24] = [
     tale("istio-host-split", "A canary behind Istio by hosts.", &[Paused, Healthy]),
     tale("istio-subset-split", "A canary behind Istio by subsets, which are let go.", &[Paused, Healthy, Healthy]),
     tale("istio-header-route", "A header leads to the canary for a while.", &[Paused, Paused, Healthy]),
@@ -86,6 +86,7 @@ pub static TALES: [Tale; 23] = [
     ),
     tale("rollback-inside", "A judged canary of pods, and the way back without a judgement.", &[Healthy, Healthy]),
     tale("blue-green-update", "A blue-green update without a preview.", &[Healthy]),
+    tale("analysis-blue-green-kitchen-sink", "A blue-green update judged before and after.", &[Healthy]),
     tale("analysis-pre-promotion-fails", "A blue-green update that fails before its promotion.", &[Degraded]),
     tale("analysis-post-promotion-fails", "A blue-green update that fails after it.", &[Paused, Degraded]),
     tale("blue-green-scale-down-on-abort", "A blue-green update that is aborted.", &[Paused, Degraded]),
