@@ -155,6 +155,8 @@ impl Told {
             // The namespace is the caller's.
             "apply" if call.body.contains("kind: Namespace\n") => {}
             "apply" | "pass" if is_first => self.opening.push(call),
+            // What passes by may not be seen when things go wrong.
+            "wait" if call.words.iter().any(|word| word == "Running") => {}
             "wait" if is_of_rollout => {
                 if let Some(at) = call.words.iter().position(|word| word == "within") {
                     call.words.truncate(at);
