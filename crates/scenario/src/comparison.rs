@@ -110,7 +110,8 @@ fn differing_parts(path: &str, want: &Value, have: &Value, parts: &mut String) {
 }
 
 fn objects(moment: &Moment) -> BTreeMap<String, String> {
-    let mut lines = BTreeMap::new();
+    // Names that are ids are the same name, so one may have several objects.
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for resource in moment.cluster.resources() {
         let storage = resource.storage.to_string();
         if SKIPPED.iter().any(|skipped| storage.starts_with(skipped)) {
@@ -119,7 +120,15 @@ fn objects(moment: &Moment) -> BTreeMap<String, String> {
         for stored in moment.cluster.list(&storage, None) {
             let Ok(object) = Object::from_json(stored.json().clone()) else { continue };
             let name = format!("{storage} {}", plain_text(&object.id().to_string()));
-            lines.insert(name, plain(stored.json()).to_string());
+            named.entry(name).or_default().push(plain(stored.json()).to_string());
+        }
+    }
+    let mut lines = BTreeMap::new();
+    for (name, mut objects) in named {
+        objects.sort();
+        for (index, object) in objects.into_iter().enumerate() {
+            let key = if index == 0 { name.clone() } else { format!("{name} {}", index + 1) };
+            lines.insert(key, object);
         }
     }
     lines
@@ -193,16 +202,15 @@ fn conditions(key: &str, value: &Value) -> Option<Value> {
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::new();
     let mut run = String::new();
+    let is_id = |word: &str| word.len() >= 12 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let end = |run: &mut String, plain: &mut String| {
-        let is_hex = run.chars().all(|c| c.is_ascii_hexdigit() || c == '-') && run.len() >= 12;
-        let is_time = run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok();
-        plain.push_str(if is_time {
-            "<time>"
-        } else if is_hex {
-            "<id>"
+        if run.len() >= 20 && run.parse::<object_model::Timestamp>().is_ok() {
+            plain.push_str("<time>");
         } else {
-            run
-        });
+            // A Job of a metric is named by the uid of its run, the metric and a number.
+            let words: Vec<&str> = run.split('.').map(|word| if is_id(word) { "<id>" } else { word }).collect();
+            plain.push_str(&words.join("."));
+        }
         run.clear();
     };
     for c in text.chars() {
@@ -232,6 +240,17 @@ mod tests {
         let two = json!({"metadata": {"name": "a", "uid": "2", "generation": 3},
             "status": {"at": "2030-01-01T00:00:09Z", "commit": "fedcba9876543210fedcba9876543210fedcba98"}});
         assert_eq!(plain(&one), plain(&two));
+    }
+
+    #[test]
+    fn an_id_is_none_also_where_it_is_a_part_of_a_name() {
+        for (text, plainly) in [
+            ("Job 0a1b2c3d-0000-4000-8000-000000000001.smoke.1", "Job <id>.smoke.1"),
+            ("web-6c4b7d5f9.web", "web-6c4b7d5f9.web"),
+            ("at 2030-01-01T00:00:00.5Z, 10.0.0.1", "at <time>, 10.0.0.1"),
+        ] {
+            assert_eq!(plain_text(text), plainly);
+        }
     }
 
     #[test]

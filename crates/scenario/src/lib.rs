@@ -21,5 +21,6 @@ pub mod demo;
 pub mod end_to_end;
 pub mod setting;
 pub mod story;
+pub mod tale;
 pub mod verbs;
 mod world;

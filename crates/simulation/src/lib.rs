@@ -50,6 +50,7 @@
 //! ```
 
 pub mod choice;
+mod directed;
 mod events;
 pub mod fault;
 mod invariant;
@@ -69,8 +70,9 @@ pub mod swarm;
 mod trace;
 mod ways;
 
+pub use directed::Schedule;
 pub use play::{Broken, Counts};
 pub use schedule::{Outcome, Ready, ReadyError};
 pub use shrink::{Shrunk, shrink};
-pub use story::{Story, stories, story};
+pub use story::{Story, stories, story, tales};
 pub use trace::{Line, Trace};

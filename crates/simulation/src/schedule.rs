@@ -12,6 +12,7 @@ use sim_cluster::{Cluster, Effect, Settings, run_controllers};
 use sim_traffic::Traffic;
 
 use crate::choice::{Choices, Log};
+use crate::directed::Schedule;
 use crate::invariant;
 use crate::operator::{self, Staff};
 use crate::play::{Broken, Counts, Play};
@@ -113,6 +114,11 @@ impl Ready {
         self.play(Choices::of_log(log), Swarm::none(), Aim::SameEnd).0
     }
 
+    /// Plays a schedule that is made of chosen places.
+    pub fn directed(&self, schedule: Schedule) -> Outcome {
+        self.replay(schedule.log(&self.writes()))
+    }
+
     /// The writes of the operator in a play without faults, with how often each was met.
     pub fn writes(&self) -> Vec<crate::choice::Place> {
         let mut met: BTreeMap<&str, u32> = BTreeMap::new();
@@ -194,7 +200,7 @@ fn begin(story: &'static Story) -> Result<Moment, String> {
         let operator = setting.operator_runtime(&OperatorOptions::default());
         tokio::select! {
             biased;
-            begun = (story.begin)(&setting) => begun?,
+            begun = (story.begin)(story, &setting) => begun?,
             () = setting.turn() => return Err("the world stopped turning".to_owned()),
             () = operator.run(std::future::pending()) => return Err("the operator ended".to_owned()),
         }
@@ -245,7 +251,7 @@ fn play(ready: &Ready, choices: Choices, swarm: Swarm, aim: Aim) -> (Outcome, Op
 
 /// The people's part, the end of the faults, and the wait for the end.
 async fn lead(ready: &Ready, play: &Arc<Play>, setting: &Setting, aim: Aim) -> Option<BTreeMap<String, String>> {
-    if let Err(what) = (ready.story.people)(setting).await {
+    if let Err(what) = (ready.story.people)(ready.story, setting).await {
         play.broke("L1", format!("people waited in vain: {what}"));
         return None;
     }

@@ -141,6 +141,22 @@ async fn rest(setting: &Setting, case: &Case<'_>) {
 
 /// Crashes everywhere in a scenario; returns the number of points and what differed.
 pub(crate) fn crash_everywhere(case: &Case<'_>, from: &Moment) -> (usize, Vec<String>) {
+    let crashed = crash_and_go_on(case, from);
+    (crashed.points, crashed.differences)
+}
+
+/// What came of crashing everywhere in a scenario.
+pub(crate) struct Crashed {
+    /// The end of the play without a fault.
+    pub(crate) end: Moment,
+    /// How many points there were.
+    pub(crate) points: usize,
+    /// What differed from the end.
+    pub(crate) differences: Vec<String>,
+}
+
+/// Crashes everywhere in a scenario; what comes next may begin at its end.
+pub(crate) fn crash_and_go_on(case: &Case<'_>, from: &Moment) -> Crashed {
     let (end, points) = play(case, from);
     let wanted = told(&end, None).unwrap();
     let next = AtomicUsize::new(0);
@@ -164,7 +180,7 @@ pub(crate) fn crash_everywhere(case: &Case<'_>, from: &Moment) -> (usize, Vec<St
             });
         }
     });
-    (points.len(), differences.into_inner().unwrap())
+    Crashed { end, points: points.len(), differences: differences.into_inner().unwrap() }
 }
 
 /// A Deployment that a Rollout takes the place of; its pods get the label of their part.

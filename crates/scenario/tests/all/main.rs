@@ -4,6 +4,7 @@
 
 mod crash;
 mod crash_gitops;
+mod crash_rollouts;
 mod demo;
 mod example;
 mod restart;

@@ -1,6 +1,9 @@
 //! I7: what an AnalysisRun says is what was measured.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use sim_cluster::Stored;
 
 use super::Ground;
 use super::view::items;
@@ -39,6 +42,7 @@ pub(super) fn judge(ground: &Ground<'_>) {
             );
         }
     }
+    jobs(ground, after);
     let (measured, successful) = all_measured(ground);
     let counts = ground.play.counts();
     let replies = i64::try_from(counts.replies).unwrap_or(i64::MAX);
@@ -48,6 +52,29 @@ pub(super) fn judge(ground: &Ground<'_>) {
     }
     if measured > replies {
         ground.broke("I7", format!("{measured} measurements were counted of {replies} answers"));
+    }
+}
+
+/// Whether Jobs give a metric its measurements, not answers.
+fn is_of_jobs(run: &Stored, result: &Value) -> bool {
+    let of_it = items(run, "/spec/metrics").iter().find(|metric| metric.get("name") == result.get("name"));
+    of_it.is_some_and(|metric| metric.pointer("/provider/job").is_some())
+}
+
+/// A measurement by a Job is one that has ended, and each Job is one measurement.
+fn jobs(ground: &Ground<'_>, run: &Stored) {
+    let results = items(run, "/status/metricResults").iter().filter(|result| is_of_jobs(run, result));
+    let measured: i64 = results.filter_map(|result| result.get("count")?.as_i64()).sum();
+    let is_ended = |job: &&Arc<Stored>| {
+        let is_of_run = job.text("/metadata/labels/analysisrun.argoproj.io~1uid") == run.uid();
+        let is = |item: &Value, key: &str, wanted: &str| item.get(key).and_then(Value::as_str) == Some(wanted);
+        let ends =
+            |item: &Value| is(item, "status", "True") && (is(item, "type", "Complete") || is(item, "type", "Failed"));
+        is_of_run && items(job, "/status/conditions").iter().any(ends)
+    };
+    let ended = ground.cluster.list("jobs.batch", Some(run.namespace())).filter(is_ended).count();
+    if measured > i64::try_from(ended).unwrap_or(i64::MAX) {
+        ground.broke("I7", format!("run {} measured {measured} times by {ended} Jobs", run.name()));
     }
 }
 
@@ -68,7 +95,7 @@ fn all_measured(ground: &Ground<'_>) -> (i64, i64) {
         if run.revision() <= ground.play.began {
             continue;
         }
-        for result in items(run, "/status/metricResults") {
+        for result in items(run, "/status/metricResults").iter().filter(|result| !is_of_jobs(run, result)) {
             let count = |key: &str| result.get(key).and_then(Value::as_i64).unwrap_or(0);
             sum += count("count") + count("error");
             successful += count("successful");

@@ -26,8 +26,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "prune",
         about: "An object leaves Git with a commit between two that can't be rendered.",
-        begin: |setting| Box::pin(open(setting, "", &[])),
-        people: |setting| Box::pin(prune(setting)),
+        begin: |_, setting| Box::pin(open(setting, "", &[])),
+        people: |_, setting| Box::pin(prune(setting)),
         seconds: 25,
         deletes: &[OWN, ("deployments.apps", "web")],
         is_judged_by_visitors: false,
@@ -41,8 +41,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "waves-and-hooks",
         about: "A commit with waves and hooks before and after them is delivered once.",
-        begin: |setting| Box::pin(open(setting, "", &[])),
-        people: |setting| Box::pin(waves(setting)),
+        begin: |_, setting| Box::pin(open(setting, "", &[])),
+        people: |_, setting| Box::pin(waves(setting)),
         seconds: 40,
         deletes: &[OWN, ("jobs.batch", "smoke"), ("jobs.batch", "migrate")],
         is_judged_by_visitors: true,
@@ -66,8 +66,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "transaction",
         about: "A commit of which one object is refused is not delivered, the next one is, all of it.",
-        begin: |setting| Box::pin(open(setting, "apply: {onError: transaction}", &[])),
-        people: |setting| Box::pin(transaction(setting)),
+        begin: |_, setting| Box::pin(open(setting, "apply: {onError: transaction}", &[])),
+        people: |_, setting| Box::pin(transaction(setting)),
         seconds: 40,
         deletes: &[OWN],
         is_judged_by_visitors: false,
@@ -84,8 +84,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "deletion",
         about: "A config that is deleted takes its objects with it.",
-        begin: |setting| Box::pin(open(setting, "deletionPolicy: WaitForTermination", &[])),
-        people: |setting| Box::pin(async move { delete(setting, CONFIG, "shop").await.map_err(words) }),
+        begin: |_, setting| Box::pin(open(setting, "deletionPolicy: WaitForTermination", &[])),
+        people: |_, setting| Box::pin(async move { delete(setting, CONFIG, "shop").await.map_err(words) }),
         seconds: 30,
         deletes: &[OWN, ("deployments.apps", "web"), ("configmaps", "settings")],
         is_judged_by_visitors: false,
@@ -100,8 +100,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "drift",
         about: "What a person changes by hand is taken back, also while commits come.",
-        begin: |setting| Box::pin(open(setting, "", &[])),
-        people: |setting| Box::pin(drift(setting)),
+        begin: |_, setting| Box::pin(open(setting, "", &[])),
+        people: |_, setting| Box::pin(drift(setting)),
         seconds: 25,
         deletes: &[OWN],
         is_judged_by_visitors: false,
@@ -115,8 +115,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "taken-back",
         about: "A version that fails its analysis goes back in the cluster and in Git.",
-        begin: |setting| Box::pin(open_shop(setting)),
-        people: |setting| {
+        begin: |_, setting| Box::pin(open_shop(setting)),
+        people: |_, setting| {
             Box::pin(async move {
                 let path = "apps/shop/frontend.yaml";
                 let text = read(setting, path).replace("frontend:v1", "frontend:v3");
@@ -133,8 +133,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "promotion",
         about: "A version goes from one environment to the next by a commit.",
-        begin: |setting| Box::pin(open_guestbook(setting)),
-        people: |setting| {
+        begin: |_, setting| Box::pin(open_guestbook(setting)),
+        people: |_, setting| {
             Box::pin(async move { apply_documents(&setting.people, PROMOTION_MANIFEST).await.map_err(words) })
         },
         seconds: 60,

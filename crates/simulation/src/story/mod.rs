@@ -2,6 +2,7 @@
 
 mod gitops;
 mod rollouts;
+mod tales;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -33,9 +34,9 @@ pub struct Story {
     /// What it shows.
     pub about: &'static str,
     /// Brings a world with everything installed to its beginning.
-    pub(crate) begin: for<'a> fn(&'a Setting) -> Deed<'a>,
+    pub(crate) begin: for<'a> fn(&'a Story, &'a Setting) -> Deed<'a>,
     /// What people do then.
-    pub(crate) people: for<'a> fn(&'a Setting) -> Deed<'a>,
+    pub(crate) people: for<'a> fn(&'a Story, &'a Setting) -> Deed<'a>,
     /// Seconds after the last deed in which things may still go wrong.
     pub(crate) seconds: u64,
     /// What the operator may delete, as resource and beginning of a name.
@@ -91,9 +92,15 @@ pub fn stories() -> Vec<&'static Story> {
     rollouts::STORIES.iter().chain(gitops::STORIES).collect()
 }
 
+/// The stories of Argo's features, one for each of [`scenario::tale::TALES`]: they are many, and are played under schedules
+/// of their own.
+pub fn tales() -> Vec<&'static Story> {
+    tales::STORIES.iter().collect()
+}
+
 /// The story of a name.
 pub fn story(name: &str) -> Option<&'static Story> {
-    stories().into_iter().find(|story| story.name == name)
+    stories().into_iter().chain(tales()).find(|story| story.name == name)
 }
 
 fn words(error: impl std::fmt::Display) -> String {
@@ -178,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_story_has_its_own_name_and_says_what_it_shows() {
-        let all = stories();
+        let all = [stories(), tales()].concat();
         let names: std::collections::BTreeSet<&str> = all.iter().map(|story| story.name).collect();
         assert_eq!(names.len(), all.len());
         assert!(all.len() >= 10, "only {} stories", all.len());
