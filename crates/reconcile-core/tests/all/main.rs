@@ -9,6 +9,7 @@
 )]
 
 mod analysis;
+mod argo_fields;
 mod blue_green;
 mod canary;
 mod duration;

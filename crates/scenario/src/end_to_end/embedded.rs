@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use script::InProcess;
-use sim_cluster::{Cluster, Settings, run_controllers};
+use sim_cluster::{Cluster, CommitHook, Settings, run_controllers};
 use sim_traffic::Traffic;
 
 use super::{Outcome, Place, Scenario, fixtures, play};
@@ -21,6 +21,14 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the machine gives no runtime.
 pub fn on_embedded(scenario: &Scenario, seed: u64) -> std::io::Result<Outcome> {
+    on_embedded_heard(scenario, seed, None)
+}
+
+/// Plays as [`on_embedded`] does; `hook` hears of everything that is stored.
+///
+/// # Errors
+/// When the machine gives no runtime.
+pub fn on_embedded_heard(scenario: &Scenario, seed: u64, hook: Option<CommitHook>) -> std::io::Result<Outcome> {
     // Webhooks come over real connections, so the runtime has sockets; virtual time stands still while one is answered.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     Ok(runtime.block_on(async {
@@ -28,6 +36,7 @@ pub fn on_embedded(scenario: &Scenario, seed: u64) -> std::io::Result<Outcome> {
         let mut cluster = Cluster::new(Settings { seed, start, ..Settings::default() });
         cluster.set_now(start);
         run_controllers(&mut cluster);
+        cluster.on_commit(hook);
         let record = reconcile_runtime::MemoryRecord::default();
         let setting = Setting::in_memory(cluster, Fleet::in_memory(), Traffic::new(seed), record);
         let way: Arc<dyn script::Transport> = match setting.handle() {

@@ -11,7 +11,7 @@ mod real;
 
 pub use clearing::ClearError;
 pub use diagnosis::diagnosis;
-pub use embedded::on_embedded;
+pub use embedded::{on_embedded, on_embedded_heard};
 pub use file::{Scenario, fixtures, scenarios};
 pub use real::{RealCluster, RealError};
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod argo_status;
 mod crash;
 mod crash_gitops;
 mod crash_rollouts;
