@@ -97,7 +97,7 @@ pub(super) const STORIES: &[Story] = &[
         counts_vary: false,
     },
     Story {
-        name: "rollback-window",
+        name: "back-in-the-window",
         about: "A version that served a revision ago comes back without steps.",
         begin: |_, setting| Box::pin(open(setting, by_pods(PODS_STEPS, "rollbackWindow: {revisions: 2}"), &[])),
         people: |_, setting| Box::pin(there_and_back(setting)),
