@@ -34,6 +34,7 @@ mod ask;
 mod chart_fetch;
 mod chart_inputs;
 mod clock;
+mod definitions;
 mod discovery;
 mod domains;
 mod drive;

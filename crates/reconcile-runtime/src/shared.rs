@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use object_model::{Object, Timestamp, Uid};
@@ -84,6 +84,10 @@ pub(crate) struct Shared {
     pub(crate) definitions: AtomicU64,
     /// Wakes who waits for a definition.
     pub(crate) defined: Notify,
+    /// Whether all definitions are watched now.
+    pub(crate) definitions_watched: AtomicBool,
+    /// Some kind is not served: from now on its definition is waited for.
+    pub(crate) definitions_wanted: Notify,
     pub(crate) actual: ActualRows,
     /// Wakes who reads back aged overlays.
     pub(crate) overlaid: Notify,
