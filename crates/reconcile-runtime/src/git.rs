@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 use git_source::{FetchError, GitId, PushError, Remote, RemoteError, Repository};
 use object_model::{Secret, Timestamp};
-use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, Surroundings, kinds};
+use reconcile_core::{
+    Actor, Answer, FetchSource, Head, ObjectRef, Question, Rendered, Slot, SourceFailure, Surroundings, kinds,
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -268,6 +270,20 @@ impl GitBackend for GitWorker {
             answer.unwrap_or_else(|failure| Answer::Failed(SourceFailure { at: asked, ..failure }))
         })
     }
+
+    fn same_at<'a>(
+        &'a self,
+        source: &'a FetchSource,
+        commit: &'a str,
+        renders: Vec<(Slot, Rendered)>,
+    ) -> BoxFuture<'a, Vec<Slot>> {
+        Box::pin(async move {
+            let (inner, url, commit) = (self.inner.clone(), source.url.clone(), commit.to_owned());
+            let same = self.run(move || Ok(inner.same_at(&url, &commit, renders))).await;
+            // Not knowing costs a look at each, no more.
+            same.unwrap_or_default()
+        })
+    }
 }
 
 impl Inner {
@@ -295,6 +311,13 @@ impl Inner {
         let remote = self.remotes.remote(&source.url, credential);
         let remote = remote.map_err(|error| self.failure("RepositoryNotAllowed", &error.to_string(), true))?;
         Ok(Place { url: source.url.clone(), repository: self.repository(&source.url)?, remote })
+    }
+
+    /// The repository of a URL, when something of it was read before.
+    pub(crate) fn known_repository(&self, url: &str) -> Option<Repository> {
+        let repository = lock(&self.repositories).get(url).cloned()?;
+        let view = lock(&repository).clone();
+        Some(view)
     }
 
     fn repository(&self, url: &str) -> Result<Arc<Mutex<Repository>>, SourceFailure> {

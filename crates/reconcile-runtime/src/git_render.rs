@@ -14,6 +14,7 @@ use crate::chart_fetch::PackedChart;
 use crate::chart_inputs::{ClusterFacts, ObjectValues, digest_of, masks};
 use crate::git::{Inner, Place, words};
 use crate::git_files::{TreeFiles, WithCharts};
+use crate::git_same::are_without_links;
 use crate::shared::lock;
 
 /// Changes whenever the same files may render to something else.
@@ -24,7 +25,7 @@ const RENDERS_PER_PATH: usize = 3;
 const PATHS_MAX: usize = 5_000;
 
 /// Every path that was read or listed, with its content.
-type Inputs = Vec<(String, Option<GitId>)>;
+pub(crate) type Inputs = Vec<(String, Option<GitId>)>;
 
 /// What is to be rendered, besides the commit.
 #[derive(Clone, Copy)]
@@ -109,11 +110,23 @@ struct Remembered {
 #[derive(Clone)]
 struct Kept {
     inputs: Inputs,
+    /// Whether no link leads to them, and no more than files of the repository were read.
+    is_plain: bool,
     key: String,
     objects: Arc<Vec<RenderedObject>>,
     read: Vec<String>,
     /// What was looked up, with digests of the answers.
     lookups: BTreeMap<LookupQuery, String>,
+}
+
+impl RenderCache {
+    /// The inputs of the renders of a repository that depend on nothing but their paths, by their keys.
+    pub(crate) fn inputs_of(&self, url: &str) -> BTreeMap<&str, &Inputs> {
+        let from = (url.to_owned(), String::new(), String::new());
+        let of_url = self.paths.range(from..).take_while(|((of, ..), _)| of == url);
+        let renders = of_url.flat_map(|(_, remembered)| &remembered.renders).filter(|kept| kept.is_plain);
+        renders.map(|kept| (kept.key.as_str(), &kept.inputs)).collect()
+    }
 }
 
 /// What is remembered of the same files and settings.
@@ -250,7 +263,8 @@ impl Inner {
         let asked = lookups.map(|lookups| lookups.asked()).unwrap_or_default();
         let lookups: BTreeMap<LookupQuery, String> = asked.into_iter().map(answer).collect();
         let key = key_of(wanted.path, &wanted.digest(), &inputs, &lookups);
-        Ok(Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read, lookups }))
+        let is_plain = known.charts.is_empty() && are_without_links(tree, &inputs);
+        Ok(Ok(Kept { key, inputs, is_plain, objects: Arc::new(objects.collect()), read, lookups }))
     }
 
     fn source(&self, wanted: Wanted<'_>, now: i64, lookups: Option<Arc<Lookups>>) -> Result<Source, SourceFailure> {

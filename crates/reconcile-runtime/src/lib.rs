@@ -46,6 +46,7 @@ mod git_commit;
 mod git_files;
 mod git_images;
 mod git_render;
+mod git_same;
 mod lease;
 mod mail;
 mod metrics;

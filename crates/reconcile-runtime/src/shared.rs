@@ -156,7 +156,9 @@ impl Shared {
     }
 
     /// Takes an answer: wakes who asked, and who reads it when it says something new.
-    pub(crate) fn answered(&self, slot: &Slot, run: u64, answer: reconcile_core::Answer) {
+    ///
+    /// `same` are renders that are known to be the same at the head which this answer tells.
+    pub(crate) fn answered(&self, slot: &Slot, run: u64, answer: reconcile_core::Answer, same: &[Slot]) {
         let head = match &answer {
             reconcile_core::Answer::Head(head) => Some(head.commit.clone()),
             _ => None,
@@ -165,7 +167,7 @@ impl Shared {
         if news {
             let mut readers = lock(&self.readers).of_slot(slot);
             if let Some(commit) = head {
-                let following = self.follow(slot, &commit);
+                let following = self.follow(slot, &commit, same);
                 readers.retain(|reader| !following.contains(reader));
             }
             tasks.extend(readers);
@@ -181,10 +183,14 @@ impl Shared {
 
     /// Lets the renders of a branch follow it to a new commit. Returns who waits for one of them: a commit concerns few of
     /// many configs, and only those have to look.
-    fn follow(&self, slot: &Slot, commit: &str) -> BTreeSet<TaskKey> {
+    fn follow(&self, slot: &Slot, commit: &str, same: &[Slot]) -> BTreeSet<TaskKey> {
         let Some(branch) = lock(&self.exchange).branch_of(slot) else { return BTreeSet::new() };
-        let renders = lock(&self.exchange).followers(&branch, commit);
         let mut following = BTreeSet::new();
+        for render in same {
+            let readers = lock(&self.readers).of_slot(render);
+            following.extend(lock(&self.exchange).carry(render, commit, readers));
+        }
+        let renders = lock(&self.exchange).followers(&branch, commit);
         for render in renders {
             let readers = lock(&self.readers).of_slot(&render);
             following.extend(lock(&self.exchange).follow(&render, commit, readers));
