@@ -141,6 +141,29 @@ async fn a_kind_that_nobody_defines_is_not_asked_for_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_that_may_wait_is_written_when_the_actions_changed_nothing() {
+    let world = World::new();
+    world.create("configmaps", "default", main_object("main"));
+    let running = world.start(runtime(&world, |view, main| {
+        let mut plan = Plan::empty();
+        if view.get(&kinds::config_map(), "default", "child").is_none() {
+            let child = Object::new("v1", "ConfigMap", Some("default"), "child");
+            plan.stage(vec![Act::new(Action::Create { kind: kinds::config_map(), object: Box::new(child) })]);
+            plan.status = annotate(main, "state", "is being made");
+            plan.status_may_wait = true;
+        } else {
+            plan.status = annotate(main, "state", "is there");
+        }
+        plan
+    }));
+    let state = "/metadata/annotations/state";
+    eventually(|| world.text("configmaps", "default", "main", state) == "is there").await;
+    let writes: Vec<String> = world.writes().into_iter().filter(|line| line.ends_with("/main")).collect();
+    assert_eq!(writes, ["create configmaps/main", "patch configmaps/main"]);
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_defined_later_is_read_when_it_is_there() {
     let world = World::new();
     world.create("configmaps", "default", main_object("main"));
