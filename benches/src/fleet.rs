@@ -51,7 +51,16 @@ impl Fleet {
             edits.push(Edit::put(&settings_path(number), settings(&name, "first")));
             edits.push(Edit::put(&format!("apps/{number:04}/app.yaml"), app(&name, number < size.rollouts)));
         }
-        commit(&remote, "All applications", &edits)?;
+        Self::serve(remote, &edits).await
+    }
+
+    /// Fills the repository with one commit of these files and begins to serve it.
+    pub(crate) async fn of(files: &[Edit]) -> Result<Self> {
+        Self::serve(MemoryRemote::new(PATH), files).await
+    }
+
+    async fn serve(remote: MemoryRemote, files: &[Edit]) -> Result<Self> {
+        commit(&remote, "All applications", files)?;
         let server = GitServer::new().with_repository(PATH, Arc::new(remote.clone()));
         let server = server.serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         Ok(Self { remote, server })
@@ -67,6 +76,11 @@ impl Fleet {
         let (_, name) = size.config(number);
         let edit = Edit::put(&settings_path(number), settings(&name, value));
         commit(&self.remote, &format!("{name}: {value}"), &[edit])
+    }
+
+    /// Adds a commit.
+    pub(crate) fn commit(&self, subject: &str, edits: &[Edit]) -> Result<String> {
+        commit(&self.remote, subject, edits)
     }
 
     /// How many requests were answered: all, and those that asked for objects.

@@ -93,14 +93,19 @@ impl Ground {
 
     /// Makes the namespaces, the accounts as whom objects are applied, and the configs.
     pub(crate) async fn fill(&self, size: Size, url: &str) -> Result<()> {
-        for namespace in size.namespaces() {
-            for object in parse_documents(&accounts(&namespace))? {
+        self.furnish(&size.namespaces()).await?;
+        for number in 0..size.configs {
+            for object in parse_documents(&config(&size.config(number), number, url))? {
                 apply(&self.people, &object).await?;
             }
         }
-        for number in 0..size.configs {
-            let (namespace, name) = size.config(number);
-            for object in parse_documents(&config(&namespace, &name, number, url))? {
+        Ok(())
+    }
+
+    /// Makes namespaces with the account as which objects are applied there.
+    pub(crate) async fn furnish(&self, namespaces: &[String]) -> Result<()> {
+        for namespace in namespaces {
+            for object in parse_documents(&accounts(namespace))? {
                 apply(&self.people, &object).await?;
             }
         }
@@ -176,8 +181,8 @@ subjects: [{{kind: ServiceAccount, name: sluice, namespace: {namespace}}}]
     )
 }
 
-/// The interval is a minute, so that every idle minute holds a poll of the repository.
-fn config(namespace: &str, name: &str, number: u32, url: &str) -> String {
+/// A config of one path. The interval is a minute, so that every idle minute holds a poll of the repository.
+pub(crate) fn config((namespace, name): &(String, String), number: u32, url: &str) -> String {
     format!(
         "apiVersion: {GROUP}/v1
 kind: GitOpsConfig

@@ -4,22 +4,37 @@
 //! cluster where no other is given; the operator is always a process of its own, so what `/proc` says of it is its own.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+mod bare;
 mod figures;
 mod fleet;
+mod gitops;
 mod ground;
 mod main_path;
 mod operator;
 mod requests;
+mod visible;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Measures the main path: from a signed webhook to the applied object, with many configs and Rollouts.
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    /// The main path, with Rollouts.
+    Main,
+    /// Many configs of ConfigMaps only, beside a bare client.
+    Gitops,
+}
+
+/// Measures the operator: from a signed webhook to the applied object, with many configs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "sluice-bench")]
 struct Flags {
+    /// What is measured.
+    #[arg(value_enum, default_value_t = Subject::Main)]
+    subject: Subject,
     /// The operator's program.
     #[arg(long, value_name = "FILE")]
     operator: PathBuf,
@@ -38,6 +53,9 @@ struct Flags {
     /// How many Rollouts: one is among the objects of each of the first configs.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=5_000))]
     rollouts: u32,
+    /// How many files beside the manifests each path of the repository has, where only configs are measured.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    other_files: u32,
     /// How many commits are timed.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     commits: u32,
@@ -48,7 +66,7 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    if flags.rollouts > flags.configs {
+    if flags.subject == Subject::Main && flags.rollouts > flags.configs {
         println!("error: there is at most one Rollout for each config");
         return ExitCode::from(2);
     }
@@ -61,7 +79,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(main_path::measure(&flags)) {
+    let measured = runtime.block_on(async {
+        match flags.subject {
+            Subject::Main => main_path::measure(&flags).await,
+            Subject::Gitops => gitops::measure(&flags).await,
+        }
+    });
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("error: {error:#}");

@@ -3,11 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use futures::StreamExt;
-use http::Request;
-use kube::core::WatchEvent;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::Flags;
 use crate::figures::{Figures, percentile};
@@ -15,15 +11,15 @@ use crate::fleet::{BRANCH, Fleet, Size};
 use crate::ground::Ground;
 use crate::operator::Operator;
 use crate::requests::{Counts, of_work, since};
+use crate::visible::{Seen, wait_until_applied, watch};
 
 const OBJECTS_PER_CONFIG: u32 = 4;
 const SETTLE: Duration = Duration::from_secs(15);
 /// After a commit is applied the operator still writes its status and the record; the next commit waits for that.
-const BETWEEN_COMMITS: Duration = Duration::from_millis(400);
-const APPLIED_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const BETWEEN_COMMITS: Duration = Duration::from_millis(400);
 const READY_LIMIT: Duration = Duration::from_secs(600);
 /// Which config the next commit changes: a stride without common factors visits all of them in no order.
-const STRIDE: u32 = 37;
+pub(crate) const STRIDE: u32 = 37;
 
 const P50_S: f64 = 0.3;
 const IDLE_CPU_PERCENT: f64 = 1.0;
@@ -181,52 +177,8 @@ async fn commits(
     Ok(())
 }
 
-/// An object with a value that Git gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    object: (String, String),
-    value: String,
-}
-
-/// Tells of every ConfigMap with a greeting as the watch shows it, with the moment.
-async fn watch(ground: &Ground) -> Result<mpsc::UnboundedReceiver<(Instant, Seen)>> {
-    let list: Value = ground.people.request(Request::get("/api/v1/configmaps?limit=1").body(Vec::new())?).await?;
-    let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).context("a list has a version")?;
-    let uri = format!("/api/v1/configmaps?watch=1&timeoutSeconds=3600&resourceVersion={version}");
-    let events = ground.people.request_events::<Value>(Request::get(uri).body(Vec::new())?).await?;
-    let (tell, told) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let mut events = std::pin::pin!(events);
-        while let Some(Ok(event)) = events.next().await {
-            let at = Instant::now();
-            let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
-            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let seen =
-                Seen { object: (text("/metadata/namespace"), text("/metadata/name")), value: text("/data/greeting") };
-            // Nobody listens any more when the measurement has ended.
-            if tell.send((at, seen)).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(told)
-}
-
-async fn wait_until_applied(applied: &mut mpsc::UnboundedReceiver<(Instant, Seen)>, wanted: &Seen) -> Result<Instant> {
-    let seen = async {
-        while let Some((at, seen)) = applied.recv().await {
-            if seen == *wanted {
-                return Ok(at);
-            }
-        }
-        bail!("the watch ended")
-    };
-    let limited = tokio::time::timeout(APPLIED_LIMIT, seen).await;
-    limited.with_context(|| format!("{} did not reach {:?} within {APPLIED_LIMIT:?}", wanted.value, wanted.object))?
-}
-
 /// The operator ends when it is asked to, cleanly, and leaves no Lease behind.
-async fn stop(ground: &Ground, operator: Operator, figures: &mut Figures) -> Result<()> {
+pub(crate) async fn stop(ground: &Ground, operator: Operator, figures: &mut Figures) -> Result<()> {
     let (status, took) = operator.stop().await?;
     ensure!(status.success(), "the operator ended with {status}");
     let holders = ground.lease_holders().await?;
@@ -235,7 +187,7 @@ async fn stop(ground: &Ground, operator: Operator, figures: &mut Figures) -> Res
     Ok(())
 }
 
-fn total(counts: &Counts) -> f64 {
+pub(crate) fn total(counts: &Counts) -> f64 {
     counts.values().sum::<u64>() as f64
 }
 
@@ -244,7 +196,7 @@ fn fact(figures: &Figures, key: &str) -> String {
 }
 
 /// What else this machine has to do, over the last minute.
-fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or("unknown").to_owned()
 }

@@ -82,6 +82,17 @@ pub(crate) fn of_work(counts: &Counts) -> u64 {
     counts.iter().filter(|(what, _)| !is_of_time(what)).map(|(_, count)| count).sum()
 }
 
+/// The sum of what changes objects, without Leases.
+pub(crate) fn writes(counts: &Counts) -> u64 {
+    counts.iter().filter(|(what, _)| is_write(what)).map(|(_, count)| count).sum()
+}
+
+/// Whether requests of this kind change objects other than Leases.
+pub(crate) fn is_write(what: &str) -> bool {
+    let verb = what.split(' ').next().unwrap_or_default();
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection") && !is_of_time(what)
+}
+
 fn is_of_time(what: &str) -> bool {
     what.ends_with(" leases") || what.starts_with("watch ")
 }

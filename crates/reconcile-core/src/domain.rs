@@ -112,6 +112,9 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// The status write, last.
     pub status: Option<StatusPatch>,
+    /// Whether the status only tells what the actions are about to change: it is written when they changed nothing. Else
+    /// the next look, which follows at once, tells what came of them.
+    pub status_may_wait: bool,
     /// When to look again without any change.
     pub wake: Wake,
     /// Why.
@@ -121,7 +124,14 @@ pub struct Plan {
 impl Plan {
     /// Returns a plan that does nothing and waits for a change.
     pub fn empty() -> Self {
-        Self { stages: Vec::new(), notes: Vec::new(), status: None, wake: Wake::OnChange, report: Report::default() }
+        Self {
+            stages: Vec::new(),
+            notes: Vec::new(),
+            status: None,
+            status_may_wait: false,
+            wake: Wake::OnChange,
+            report: Report::default(),
+        }
     }
 
     /// Whether the plan has no effect on the world.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reconcile_core::{Actor, Answer, HttpReply, ObjectRef, Question, SourceFailure};
+use reconcile_core::{Actor, Answer, FetchSource, HttpReply, ObjectRef, Question, Rendered, Slot, SourceFailure};
 use tokio::task::JoinSet;
 
 use crate::api::{ApiClient, Detail};
@@ -20,6 +20,17 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 pub trait GitBackend: Send + Sync + 'static {
     /// Answers a question about a repository; failures are answers too.
     fn answer<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer>;
+
+    /// Says which of these renders of a repository are the same at another commit of it; those that it can't tell of are
+    /// not among them, and are asked for one by one.
+    fn same_at<'a>(
+        &'a self,
+        _source: &'a FetchSource,
+        _commit: &'a str,
+        _renders: Vec<(Slot, Rendered)>,
+    ) -> BoxFuture<'a, Vec<Slot>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 /// Whom the runtime asks.
@@ -47,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, answerers: Answerers) {
 async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
     let begun = tokio::time::Instant::now();
     let asked = shared.clock.now();
+    let git = answerers.git.clone();
     let kind = kind_of(&ready.question);
     // A task of its own, so that a panic in a reader of foreign bytes is an answer and not the end of the runtime.
     let mut alone = JoinSet::new();
@@ -86,7 +98,19 @@ async fn answer(shared: Arc<Shared>, answerers: Answerers, ready: Ready) {
     };
     shared.metrics.count("sluice_questions_total", &[("kind", kind), ("result", result)]);
     shared.metrics.observe("sluice_question_seconds", &[("kind", kind)], begun.elapsed());
-    shared.answered(&ready.slot, ready.run, answer);
+    let same = same_at_head(&shared, git.as_ref(), &ready.question, &answer).await;
+    shared.answered(&ready.slot, ready.run, answer, &same);
+}
+
+/// Of all renders of a branch whose head has moved, those that its commits did not touch: a look at what differs tells it of
+/// all of them at once.
+async fn same_at_head(shared: &Shared, git: &dyn GitBackend, question: &Question, answer: &Answer) -> Vec<Slot> {
+    let (Question::Fetch(source), Answer::Head(head)) = (question, answer) else { return Vec::new() };
+    let renders = lock(&shared.exchange).movable(source, &head.commit);
+    if renders.is_empty() {
+        return Vec::new();
+    }
+    git.same_at(source, &head.commit, renders).await
 }
 
 /// Reads a ConfigMap once.

@@ -332,7 +332,7 @@ async fn carry_out(shared: &Arc<Shared>, task: &TaskKey, plan: Plan) -> Outcome 
     for note in &plan.notes {
         write_event(shared, task, note).await;
     }
-    if let Some(status) = &plan.status {
+    if let Some(status) = plan.status.as_ref().filter(|_| !(plan.status_may_wait && progress)) {
         match write_status(&world, status).await {
             Ok(changed) => progress |= changed,
             Err(outcome) => return outcome,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reconcile_core::{Answer, FetchSource, Head, Question, Slot, sync};
+use reconcile_core::{Answer, FetchSource, Head, Question, Rendered, Slot, sync};
 
 use crate::TaskKey;
 
@@ -185,6 +185,37 @@ impl Exchange {
             _ => false,
         };
         self.slots.iter().filter(|(_, entry)| follows(entry)).map(|(slot, _)| slot.clone()).collect()
+    }
+
+    /// The answered renders that go on at a new commit and depend on nothing but files: whoever has both commits can say
+    /// whether they are the same there.
+    pub fn movable(&self, branch: &FetchSource, commit: &str) -> Vec<(Slot, Rendered)> {
+        let rendered = |slot: Slot| match self.slots.get(&slot)?.answer.as_deref()? {
+            Answer::Rendered(rendered) if rendered.surroundings.is_none() => Some((slot, rendered.clone())),
+            _ => None,
+        };
+        self.followers(branch, commit).into_iter().filter_map(rendered).collect()
+    }
+
+    /// Takes a render over to a new commit at which it is known to be the same. Returns who keeps reading it.
+    pub fn carry(&mut self, slot: &Slot, commit: &str, readers: BTreeSet<TaskKey>) -> BTreeSet<TaskKey> {
+        let Some(entry) = self.slots.get(slot).filter(|entry| entry.run.is_none()) else { return BTreeSet::new() };
+        let Some(Answer::Rendered(rendered)) = entry.answer.as_deref() else { return BTreeSet::new() };
+        let Some((moved, question)) = sync::moved_render(slot, &entry.question, commit) else { return BTreeSet::new() };
+        if self.slots.contains_key(&moved) {
+            return BTreeSet::new();
+        }
+        let answer = Arc::new(Answer::Rendered(Rendered { head: commit.to_owned(), ..rendered.clone() }));
+        let Some(old) = self.slots.remove(slot) else { return BTreeSet::new() };
+        let mut all = old.followed.map(|followed| followed.readers).unwrap_or_default();
+        all.extend(readers);
+        all.extend(old.askers);
+        self.sequence += 1;
+        let followed = Some(Followed { before: answer.clone(), readers: all.clone() });
+        let askers = BTreeSet::new();
+        let entry = Entry { question, askers, run: None, answer: Some(answer), followed, sequence: self.sequence };
+        self.slots.insert(moved, entry);
+        all
     }
 
     /// Asks for a render at a new commit of its branch, for those who read it. Returns whom it keeps from looking.
@@ -393,7 +424,7 @@ mod tests {
         assert!(exchange.is_asked(&slots[1]));
     }
 
-    fn rendered(key: &str, head: &str) -> Answer {
+    fn rendered_as(key: &str, head: &str) -> Answer {
         let person = reconcile_core::Identity { name: "Ann".into(), email: "ann@example.com".into() };
         let touched = reconcile_core::CommitFacts {
             commit: "c0".into(),
@@ -419,7 +450,7 @@ mod tests {
         let slot = Slot::new("uid", "render/c1/settings");
         exchange.ask(slot.clone(), render("c1"), task("reader"));
         let run = exchange.start()[0].run;
-        exchange.finish(&slot, run, rendered("same", "c1"));
+        exchange.finish(&slot, run, rendered_as("same", "c1"));
         let Question::Fetch(branch) = fetch() else { unreachable!() };
         (exchange, slot, branch, BTreeSet::from([task("reader")]))
     }
@@ -432,9 +463,25 @@ mod tests {
         let ready = exchange.start().remove(0);
         assert_eq!(ready.slot, Slot::new("uid", "render/c2/settings"));
         assert!(exchange.answer(&slot).is_none() && exchange.answer(&ready.slot).is_none());
-        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("same", "c2")), (BTreeSet::new(), false));
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered_as("same", "c2")), (BTreeSet::new(), false));
         assert!(exchange.answer(&ready.slot).is_some());
         assert!(exchange.followers(&branch, "c2").is_empty(), "it is there already");
+    }
+
+    #[test]
+    fn a_render_that_is_known_to_be_the_same_moves_without_a_question() {
+        let (mut exchange, slot, branch, readers) = with_a_render();
+        let movable = exchange.movable(&branch, "c2");
+        assert_eq!(movable.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [&slot]);
+        assert_eq!(exchange.carry(&slot, "c2", readers.clone()), readers);
+        assert!(exchange.start().is_empty());
+        let moved = Slot::new("uid", "render/c2/settings");
+        let Some(Answer::Rendered(rendered)) = exchange.answer(&moved).as_deref().cloned() else { unreachable!() };
+        assert_eq!((rendered.head.as_str(), rendered.key.as_str()), ("c2", "same"));
+        assert!(exchange.followers(&branch, "c2").is_empty(), "it is there already");
+        exchange.follow(&moved, "c3", BTreeSet::new());
+        let ready = exchange.start().remove(0);
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered_as("other", "c3")), (readers, true));
     }
 
     #[test]
@@ -442,10 +489,10 @@ mod tests {
         let (mut exchange, slot, _, readers) = with_a_render();
         exchange.follow(&slot, "c2", readers.clone());
         let ready = exchange.start().remove(0);
-        exchange.finish(&ready.slot, ready.run, rendered("same", "c2"));
+        exchange.finish(&ready.slot, ready.run, rendered_as("same", "c2"));
         exchange.follow(&ready.slot, "c3", BTreeSet::new());
         let ready = exchange.start().remove(0);
-        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("other", "c3")), (readers, true));
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered_as("other", "c3")), (readers, true));
     }
 
     #[test]
@@ -455,9 +502,9 @@ mod tests {
         let late = exchange.start().remove(0);
         let on_its_way = exchange.followers(&branch, "c3").remove(0);
         exchange.follow(&on_its_way, "c3", BTreeSet::new());
-        assert_eq!(exchange.finish(&late.slot, late.run, rendered("other", "c2")), (BTreeSet::new(), false));
+        assert_eq!(exchange.finish(&late.slot, late.run, rendered_as("other", "c2")), (BTreeSet::new(), false));
         let ready = exchange.start().remove(0);
-        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered("other", "c3")), (readers, true));
+        assert_eq!(exchange.finish(&ready.slot, ready.run, rendered_as("other", "c3")), (readers, true));
     }
 
     #[test]
@@ -467,7 +514,7 @@ mod tests {
         let moved = Slot::new("uid", "render/c2/settings");
         assert_eq!(exchange.ask(moved.clone(), render("c2"), task("reader")), Asked::InFlight);
         let ready = exchange.start().remove(0);
-        assert_eq!(exchange.finish(&moved, ready.run, rendered("same", "c2")), (readers, false));
+        assert_eq!(exchange.finish(&moved, ready.run, rendered_as("same", "c2")), (readers, false));
     }
 
     #[test]

@@ -10,7 +10,9 @@ use api::VerifyMode;
 use futures::future::BoxFuture;
 use git_source::{AllowedSigners, FetchError, GitId, PushError, Remote, RemoteError, Repository};
 use object_model::{Secret, Timestamp};
-use reconcile_core::{Actor, Answer, FetchSource, Head, ObjectRef, Question, SourceFailure, Surroundings, kinds, sync};
+use reconcile_core::{
+    Actor, Answer, FetchSource, Head, ObjectRef, Question, Rendered, Slot, SourceFailure, Surroundings, kinds, sync,
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -78,19 +80,19 @@ pub(crate) struct Inner {
 /// Who shares a repository: who reads it with the same credential and as deep. Nobody sees what another one's credential
 /// brought here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct RepositoryKey {
+pub(crate) struct RepositoryKey {
     url: String,
     credential: Option<(String, String)>,
     depth: Option<u32>,
 }
 
 impl RepositoryKey {
-    fn of(source: &FetchSource) -> Self {
+    pub(crate) fn of(source: &FetchSource) -> Self {
         Self { url: source.url.clone(), credential: source.credential.clone(), depth: source.depth }
     }
 
     /// A name for its directory.
-    fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let text = match (&self.credential, self.depth) {
             (None, None) => self.url.clone(),
             (credential, depth) => format!("{}\0{credential:?}\0{depth:?}", self.url),
@@ -355,6 +357,20 @@ impl GitBackend for GitWorker {
             })
         })
     }
+
+    fn same_at<'a>(
+        &'a self,
+        source: &'a FetchSource,
+        commit: &'a str,
+        renders: Vec<(Slot, Rendered)>,
+    ) -> BoxFuture<'a, Vec<Slot>> {
+        Box::pin(async move {
+            let (inner, key, commit) = (self.inner.clone(), RepositoryKey::of(source), commit.to_owned());
+            let same = self.run(move || Ok(inner.same_at(&key, &commit, renders))).await;
+            // Not knowing costs a look at each, no more.
+            same.unwrap_or_default()
+        })
+    }
 }
 
 impl Inner {
@@ -381,6 +397,13 @@ impl Inner {
         let digest = key.digest();
         let repository = self.repository(key)?;
         Ok(Place { url: source.url.clone(), repository, remote, depth: source.depth, key: digest })
+    }
+
+    /// The repository of a source, when something of it was read before.
+    pub(crate) fn known_repository(&self, key: &RepositoryKey) -> Option<Repository> {
+        let repository = lock(&self.repositories).get(key).cloned()?;
+        let view = lock(&repository).clone();
+        Some(view)
     }
 
     fn repository(&self, key: RepositoryKey) -> Result<Arc<Mutex<Repository>>, SourceFailure> {

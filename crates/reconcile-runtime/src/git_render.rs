@@ -15,6 +15,7 @@ use crate::chart_fetch::PackedChart;
 use crate::chart_inputs::{ClusterFacts, ObjectValues, digest_of, masks};
 use crate::git::{Inner, Place, words};
 use crate::git_files::{TreeFiles, WithCharts};
+use crate::git_same::are_without_links;
 use crate::shared::lock;
 use crate::sops::SopsKeys;
 
@@ -26,7 +27,7 @@ const RENDERS_PER_PATH: usize = 3;
 const PATHS_MAX: usize = 5_000;
 
 /// Every path that was read or listed, with its content.
-type Inputs = Vec<(String, Option<GitId>)>;
+pub(crate) type Inputs = Vec<(String, Option<GitId>)>;
 
 /// What is to be rendered, besides the commit.
 #[derive(Clone, Copy)]
@@ -117,6 +118,8 @@ struct Remembered {
 #[derive(Clone)]
 struct Kept {
     inputs: Inputs,
+    /// Whether no link leads to them, and no more than files of the repository were read.
+    is_plain: bool,
     key: String,
     objects: Arc<Vec<RenderedObject>>,
     read: Vec<String>,
@@ -124,6 +127,16 @@ struct Kept {
     lookups: BTreeMap<LookupQuery, String>,
     /// What was decrypted.
     masks: Arc<Masks>,
+}
+
+impl RenderCache {
+    /// The inputs of the renders of a repository, by the key of its place, that depend on nothing but their paths, by their keys.
+    pub(crate) fn inputs_of(&self, place: &str) -> BTreeMap<&str, &Inputs> {
+        let from = (place.to_owned(), String::new(), String::new());
+        let of_place = self.paths.range(from..).take_while(|((of, ..), _)| of == place);
+        let renders = of_place.flat_map(|(_, remembered)| &remembered.renders).filter(|kept| kept.is_plain);
+        renders.map(|kept| (kept.key.as_str(), &kept.inputs)).collect()
+    }
 }
 
 /// What is remembered of the same files and settings.
@@ -260,8 +273,9 @@ impl Inner {
         let asked = lookups.map(|lookups| lookups.asked()).unwrap_or_default();
         let lookups: BTreeMap<LookupQuery, String> = asked.into_iter().map(answer).collect();
         let key = key_of(wanted.path, &wanted.digest(), &inputs, &lookups);
+        let is_plain = known.charts.is_empty() && are_without_links(tree, &inputs);
         let masks = Arc::new(files.masks());
-        Ok(Ok(Kept { key, inputs, objects: Arc::new(objects.collect()), read, lookups, masks }))
+        Ok(Ok(Kept { key, inputs, is_plain, objects: Arc::new(objects.collect()), read, lookups, masks }))
     }
 
     fn source(&self, wanted: Wanted<'_>, now: i64, lookups: Option<Arc<Lookups>>) -> Result<Source, SourceFailure> {

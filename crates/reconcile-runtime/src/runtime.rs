@@ -163,6 +163,8 @@ impl RuntimeBuilder {
             wanted_changed: Notify::new(),
             definitions: std::sync::atomic::AtomicU64::new(0),
             defined: tokio::sync::Notify::new(),
+            definitions_watched: std::sync::atomic::AtomicBool::new(false),
+            definitions_wanted: Notify::new(),
             actual: ActualRows::new(self.options.record_actual),
             overlaid: Notify::new(),
             options: self.options,
@@ -226,6 +228,7 @@ impl Runtime {
         tasks.spawn(supervise(shared.clone()));
         tasks.spawn(crate::ask::run(shared.clone(), answerers));
         tasks.spawn(confirm_overlays(shared.clone()));
+        tasks.spawn(crate::definitions::run(shared.clone()));
         match &shared.options.leases {
             Some(leases) => {
                 let names: Vec<&'static str> = shared.domains.iter().map(|domain| domain.name()).collect();

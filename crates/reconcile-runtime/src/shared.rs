@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use object_model::{Object, Timestamp, Uid};
@@ -85,6 +85,10 @@ pub(crate) struct Shared {
     pub(crate) definitions: AtomicU64,
     /// Wakes who waits for a definition.
     pub(crate) defined: Notify,
+    /// Whether all definitions are watched now.
+    pub(crate) definitions_watched: AtomicBool,
+    /// Some kind is not served: from now on its definition is waited for.
+    pub(crate) definitions_wanted: Notify,
     pub(crate) actual: ActualRows,
     /// Wakes who reads back aged overlays.
     pub(crate) overlaid: Notify,
@@ -153,7 +157,9 @@ impl Shared {
     }
 
     /// Takes an answer: wakes who asked, and who reads it when it says something new.
-    pub(crate) fn answered(&self, slot: &Slot, run: u64, answer: reconcile_core::Answer) {
+    ///
+    /// `same` are renders that are known to be the same at the head which this answer tells.
+    pub(crate) fn answered(&self, slot: &Slot, run: u64, answer: reconcile_core::Answer, same: &[Slot]) {
         let head = match &answer {
             reconcile_core::Answer::Head(head) => Some(head.commit.clone()),
             _ => None,
@@ -162,7 +168,7 @@ impl Shared {
         if news {
             let mut readers = lock(&self.readers).of_slot(slot);
             if let Some(commit) = head {
-                let following = self.follow(slot, &commit);
+                let following = self.follow(slot, &commit, same);
                 readers.retain(|reader| !following.contains(reader));
             }
             tasks.extend(readers);
@@ -178,14 +184,18 @@ impl Shared {
 
     /// Lets the renders of a branch follow it to a new commit. Returns who waits for one of them: a commit concerns few of
     /// many configs, and only those have to look.
-    fn follow(&self, slot: &Slot, commit: &str) -> BTreeSet<TaskKey> {
+    fn follow(&self, slot: &Slot, commit: &str, same: &[Slot]) -> BTreeSet<TaskKey> {
         let Some(branch) = lock(&self.exchange).branch_of(slot) else { return BTreeSet::new() };
         if branch.reference.branch().is_none() {
             // Tags and commits move rarely, and statuses say which one it is.
             return BTreeSet::new();
         }
-        let renders = lock(&self.exchange).followers(&branch, commit);
         let mut following = BTreeSet::new();
+        for render in same {
+            let readers = lock(&self.readers).of_slot(render);
+            following.extend(lock(&self.exchange).carry(render, commit, readers));
+        }
+        let renders = lock(&self.exchange).followers(&branch, commit);
         for render in renders {
             let readers = lock(&self.readers).of_slot(&render);
             following.extend(lock(&self.exchange).follow(&render, commit, readers));

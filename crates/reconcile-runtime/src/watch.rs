@@ -24,6 +24,11 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const ABSENT_RETRY_MIN: Duration = Duration::from_millis(250);
 /// Most clusters serve few of the kinds that divide traffic, so an idle operator must ask for them rarely.
 const ABSENT_RETRY_MAX: Duration = Duration::from_secs(120);
+/// A kind is served this long after its definition was written, at the latest. While definitions are watched, there is no
+/// reason to ask after that until one is written.
+const ABSENT_SETTLED: Duration = Duration::from_secs(4);
+/// Kinds of API servers that are aggregated have no definition: they are found by asking once in a while.
+const ABSENT_RETRY_WATCHED: Duration = Duration::from_secs(3_600);
 /// Largest event: an object of the largest size that etcd takes, with room.
 const LINE_BYTES_MAX: usize = 16 << 20;
 /// The server ends a watch after its time; this much later the connection is taken for dead.
@@ -58,7 +63,11 @@ pub(crate) async fn run(shared: Arc<Shared>, kind: Kind, selector: WatchSelector
                 let changes = lock(&shared.store).not_served(&kind);
                 shared.changed(changes);
                 shared.kind_is_ready(&kind);
-                let defined = tokio::time::timeout(absent_retry, shared.is_defined(definitions)).await.is_ok();
+                shared.definitions_wanted.notify_one();
+                let is_watched = shared.definitions_watched.load(Ordering::Acquire);
+                let wait =
+                    if is_watched && absent_retry > ABSENT_SETTLED { ABSENT_RETRY_WATCHED } else { absent_retry };
+                let defined = tokio::time::timeout(wait, shared.is_defined(definitions)).await.is_ok();
                 definitions = shared.definitions.load(Ordering::Acquire);
                 absent_retry =
                     if defined { ABSENT_RETRY_MIN } else { absent_retry.saturating_mul(2).min(ABSENT_RETRY_MAX) };
@@ -128,7 +137,7 @@ fn watch_seconds(options: &Options, kind: &Kind) -> u64 {
     options.watch_seconds.saturating_sub(spread).max(1)
 }
 
-fn retry_delay(failures: u32) -> Duration {
+pub(crate) fn retry_delay(failures: u32) -> Duration {
     RETRY_MIN.saturating_mul(1 << failures.min(5)).min(RETRY_MAX)
 }
 
@@ -190,7 +199,7 @@ fn note_event(shared: &Shared, kind: &Kind, verb: &str, object: Object) -> Optio
 
 /// Cuts a stream of chunks into lines.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     buffer: BytesMut,
     /// How far there is no line end.
     searched: usize,
@@ -198,12 +207,12 @@ struct Lines {
 
 impl Lines {
     /// Takes a chunk; `false` when the line it belongs to is too long.
-    fn push(&mut self, chunk: &Bytes) -> bool {
+    pub(crate) fn push(&mut self, chunk: &Bytes) -> bool {
         self.buffer.extend_from_slice(chunk);
         self.buffer.len() <= LINE_BYTES_MAX
     }
 
-    fn next(&mut self) -> Option<Bytes> {
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
         loop {
             let rest = self.buffer.get(self.searched..).unwrap_or_default();
             let Some(at) = rest.iter().position(|byte| *byte == b'\n') else {

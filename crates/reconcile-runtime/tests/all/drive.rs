@@ -111,6 +111,59 @@ async fn a_refused_write_is_told_once_and_tried_again_when_something_else_is_wan
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_nobody_defines_is_not_asked_for_again_and_again() {
+    let world = World::new();
+    world.create("configmaps", "default", main_object("main"));
+    let widgets = Kind::namespaced("example.com", "v1", "NginxConfig", "nginxconfigs");
+    let kind = widgets.clone();
+    let running = world.start(runtime(&world, move |view, main| {
+        let found = view.list(&kind, "").len();
+        let mut plan = Plan::empty();
+        plan.status = annotate(main, "widgets", &found.to_string());
+        plan
+    }));
+    let found = "/metadata/annotations/widgets";
+    eventually(|| world.text("configmaps", "default", "main", found) == "0").await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.forget_requests();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.requests(), Vec::<String>::new());
+    for document in yaml::parse(include_str!("../../examples/nginx-operator/crd.yaml")).unwrap() {
+        world.create("customresourcedefinitions.apiextensions.k8s.io", "", document.value);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let labels = json!({"sluice.dev/managed": "true"});
+    let widget = json!({"metadata": {"name": "web", "labels": labels}, "spec": {"staticContent": "hello"}});
+    world.create("nginxconfigs.example.com", "default", widget);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.text("configmaps", "default", "main", found), "1");
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_may_wait_is_written_when_the_actions_changed_nothing() {
+    let world = World::new();
+    world.create("configmaps", "default", main_object("main"));
+    let running = world.start(runtime(&world, |view, main| {
+        let mut plan = Plan::empty();
+        if view.get(&kinds::config_map(), "default", "child").is_none() {
+            let child = Object::new("v1", "ConfigMap", Some("default"), "child");
+            plan.stage(vec![Act::new(Action::Create { kind: kinds::config_map(), object: Box::new(child) })]);
+            plan.status = annotate(main, "state", "is being made");
+            plan.status_may_wait = true;
+        } else {
+            plan.status = annotate(main, "state", "is there");
+        }
+        plan
+    }));
+    let state = "/metadata/annotations/state";
+    eventually(|| world.text("configmaps", "default", "main", state) == "is there").await;
+    let writes: Vec<String> = world.writes().into_iter().filter(|line| line.ends_with("/main")).collect();
+    assert_eq!(writes, ["create configmaps/main", "patch configmaps/main"]);
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_defined_later_is_read_when_it_is_there() {
     let world = World::new();
     world.create("configmaps", "default", main_object("main"));

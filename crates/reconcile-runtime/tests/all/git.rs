@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use git_source::{CommitPlan as GitPlan, Edit, MemoryRemote, Message, Person};
 use reconcile_core::{
-    Actor, Answer, CommitPlan, Edits, FetchSource, Identity, PlannedCommit, PushResult, Question, Rendered,
+    Actor, Answer, CommitPlan, Edits, FetchSource, Identity, PlannedCommit, PushResult, Question, Rendered, Slot,
     SourceFailure,
 };
 use reconcile_runtime::{ApiClient, Blocking, GitBackend, GitOptions, GitWorker, MemoryRemotes};
@@ -159,6 +159,35 @@ async fn a_commit_elsewhere_changes_neither_the_render_nor_who_touched_it() {
     let changed = fleet.render(&third, "qa").await.unwrap();
     assert_ne!(changed.key, rendered.key);
     assert_eq!((changed.touched.commit.as_str(), changed.touched.subject.as_str()), (third.as_str(), "Port"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_is_looked_at_once_for_all_renders_that_it_does_not_touch() {
+    let fleet = Fleet::new();
+    let paths: Vec<String> = (0..20).map(|number| format!("apps/{number:02}")).collect();
+    let file = |path: &String| Edit::put(&format!("{path}/web.yaml"), service("web", 80));
+    let first = fleet.commit("Apps", &paths.iter().map(file).collect::<Vec<_>>());
+    let mut renders = Vec::new();
+    for path in &paths {
+        renders.push((Slot::new("uid", path.clone()), fleet.render(&first, path).await.unwrap()));
+    }
+    let second = fleet.commit("Port", &[Edit::put("apps/07/web.yaml", service("web", 81))]);
+    fleet.ask(Question::Fetch(source())).await;
+    let requests = fleet.remote.requests();
+    let same = fleet.worker.same_at(&source(), &second, renders.clone()).await;
+    assert_eq!(fleet.remote.requests(), requests, "both commits are here");
+    let told: Vec<&str> = same.iter().map(|slot| slot.name.as_str()).collect();
+    let others: Vec<&str> = paths.iter().map(String::as_str).filter(|path| *path != "apps/07").collect();
+    assert_eq!(told, others);
+    let third = fleet.commit("A second file", &[Edit::put("apps/03/more.yaml", service("more", 80))]);
+    fleet.ask(Question::Fetch(source())).await;
+    let same = fleet.worker.same_at(&source(), &third, renders).await;
+    assert_eq!(same.len(), 18, "a file that is new in a folder that was listed concerns its render");
+    let unknown = vec![(
+        Slot::new("uid", "x"),
+        Rendered { key: "other".into(), ..fleet.render(&third, "apps/00").await.unwrap() },
+    )];
+    assert!(fleet.worker.same_at(&source(), &third, unknown).await.is_empty(), "nothing is said of an unknown render");
 }
 
 #[tokio::test(start_paused = true)]
