@@ -166,27 +166,39 @@ async fn configs_version(ground: &Ground) -> Result<String> {
 const CONFIGS: &str = "/apis/sluice.dev/v1/gitopsconfigs";
 
 /// When the last of so many configs was seen to be Ready.
-async fn all_ready(people: kube::Client, wanted: usize, version: String) -> Result<Instant> {
-    let uri = format!("{CONFIGS}?watch=1&timeoutSeconds=3600&resourceVersion={version}");
-    let events = people.request_events::<Value>(Request::get(uri).body(Vec::new())?).await?;
-    let mut events = std::pin::pin!(events);
+async fn all_ready(people: kube::Client, wanted: usize, mut version: String) -> Result<Instant> {
     let mut ready = BTreeSet::new();
-    while let Some(event) = events.next().await {
-        let (WatchEvent::Added(config) | WatchEvent::Modified(config)) = event? else { continue };
-        let conditions = config.pointer("/status/conditions").and_then(Value::as_array);
-        let is_ready = conditions.into_iter().flatten().any(|condition| {
-            let text = |key: &str| condition.get(key).and_then(Value::as_str);
-            text("type") == Some("Ready") && text("status") == Some("True")
-        });
-        let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if is_ready {
-            ready.insert((text("/metadata/namespace"), text("/metadata/name")));
-        }
-        if ready.len() == wanted {
-            return Ok(Instant::now());
+    let begun = Instant::now();
+    // A server with much to do hangs up on who reads slowly; the watch goes on where it was.
+    while begun.elapsed() < READY_LIMIT {
+        let uri = format!("{CONFIGS}?watch=1&timeoutSeconds=3600&resourceVersion={version}");
+        let events = people.request_events::<Value>(Request::get(uri).body(Vec::new())?).await?;
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(event)) = events.next().await {
+            let config = match event {
+                WatchEvent::Added(config) | WatchEvent::Modified(config) => config,
+                WatchEvent::Error(status) => bail!("the watch of the configs failed: {status:?}"),
+                WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => continue,
+            };
+            let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            version = text("/metadata/resourceVersion");
+            if is_ready(&config) {
+                ready.insert((text("/metadata/namespace"), text("/metadata/name")));
+            }
+            if ready.len() == wanted {
+                return Ok(Instant::now());
+            }
         }
     }
-    bail!("the watch of the configs ended with {} of {wanted} Ready", ready.len())
+    bail!("{} of {wanted} configs are Ready", ready.len())
+}
+
+fn is_ready(config: &Value) -> bool {
+    let conditions = config.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        let text = |key: &str| condition.get(key).and_then(Value::as_str);
+        text("type") == Some("Ready") && text("status") == Some("True")
+    })
 }
 
 /// What the settled operator uses while nothing happens.

@@ -21,6 +21,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "render") {
         return render(&folder, rest);
     }
+    if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "gitops") {
+        return crate::bench_gitops::command(&folder, rest);
+    }
     if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "rollouts") {
         return crate::bench_rollouts::command(rest);
     }

@@ -7,6 +7,7 @@
 mod argo_suite;
 mod argo_takeover;
 mod bench;
+mod bench_gitops;
 mod bench_rollouts;
 mod cases;
 mod ci;
@@ -17,6 +18,7 @@ mod e2e;
 mod fuzz;
 mod layers;
 mod licences;
+mod named_stories;
 mod oracle;
 mod run;
 mod simulate;
@@ -43,6 +45,8 @@ cargo xtask COMMAND
                                     the real kube-apiserver, controller-manager, scheduler and etcd, with kwok's pods
   bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
                                     figures of the operator on both clusters, or on one, with the aims beside them
+  bench gitops [--configs N,N] [--commits N] [--idle-seconds N] [--no-monorepo] [--flux] [--tools D]
+                                    many configs of ConfigMaps beside a bare client, and a commit in a large repository
   bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D]
                                     many Rollouts by Argo's own controller and by the operator, on the real cluster
   simulate [--seeds A..B] [--story NAME] [--budget SECONDS] [--crashes] [--twice] [--bugs] [--model SECONDS] [--replay FILE]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::workspace::{Package, Workspace};
-use crate::{layers, run, sources};
+use crate::{layers, named_stories, run, sources};
 
 /// Files that are drawers for everything: a noun names a file.
 const DRAWERS: &[&str] = &["utils.rs", "util.rs", "common.rs", "helpers.rs", "helper.rs", "misc.rs"];
@@ -49,6 +49,7 @@ pub(crate) fn problems() -> Result<Vec<String>> {
         problems.extend(file_problems(&path)?);
     }
     problems.extend(fixture_problems()?);
+    problems.extend(named_stories::problems()?);
     Ok(problems)
 }
 

@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::windows;
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
-use crate::{ObjectRef, Plan, Precondition, StatusPatch};
+use crate::{Action, ObjectRef, Plan, Precondition, StatusPatch};
 
 /// Failures that are listed; more are counted.
 const LISTED_MAX: usize = 20;
@@ -104,6 +104,17 @@ impl Report {
         failures
     }
 
+    /// Whether nothing is known yet that a status could tell.
+    fn is_silent(&self) -> bool {
+        !self.rendered
+            && !self.suspended
+            && self.broken.is_none()
+            && self.stalled.is_none()
+            && self.deleting.is_none()
+            && self.operation.is_none()
+            && self.errors.is_empty()
+    }
+
     /// Whether everything that Git says is applied.
     pub(super) fn is_synced(&self) -> bool {
         self.rendered
@@ -133,6 +144,11 @@ pub(super) fn health(snapshot: &Snapshot, report: &mut Report) {
 
 /// Adds the status write to the plan when anything changed.
 pub(super) fn write(snapshot: &Snapshot, report: &Report, plan: &mut Plan) {
+    let refresh = snapshot.config.annotation(api::names::REFRESH);
+    if report.is_silent() && refresh == snapshot.config.str_at("/status/lastHandledRefresh") {
+        // What was said last is about an older generation, and shows it, until there is something to say about this one.
+        return;
+    }
     let live = snapshot.config.pointer("/status").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut status = live.clone();
     status.insert("observedGeneration".to_owned(), snapshot.config.generation().into());
@@ -148,12 +164,32 @@ pub(super) fn write(snapshot: &Snapshot, report: &Report, plan: &mut Plan) {
     // Before it is compared with what stands there, which is masked too.
     rerender::mask_status(snapshot, &mut status);
     let Some(patch) = merge_patch(&Value::Object(live), &status) else { return };
+    plan.status_may_wait = may_wait(report, plan);
     plan.status = Some(StatusPatch {
         target: ObjectRef::of(&snapshot.kind, &snapshot.config),
         patch: json!({"status": patch}),
         precondition: Precondition::exact(&snapshot.config),
         subresource: true,
     });
+}
+
+/// Whether the status is only about writes that this plan begins. One write of the status for each stage of a sync would
+/// cost more than the objects. What a sync has to remember is written before it goes on.
+fn may_wait(report: &Report, plan: &Plan) -> bool {
+    let writes = |act: &crate::Act| {
+        matches!(
+            act.action,
+            Action::Create { .. } | Action::Apply { .. } | Action::Patch { .. } | Action::Replace { .. }
+        )
+    };
+    report.rendered
+        && report.operation.is_none()
+        && report.handled_sync.is_none()
+        && report.drift.is_empty()
+        && report.failures().is_empty()
+        && report.rollback.is_none()
+        && plan.acts().count() > 0
+        && plan.acts().all(writes)
 }
 
 fn details(snapshot: &Snapshot, report: &Report, status: &mut Map<String, Value>) {
