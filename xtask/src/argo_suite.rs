@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::control_plane::{self, Folders, Foreground, Leash, Purpose};
+use crate::control_plane::{self, Folders, Leash, Purpose};
+use crate::controllers::{self, Place};
 use crate::run;
 
 const MODULE: &str = "github.com/argoproj/argo-rollouts@v1.9.1";
@@ -63,22 +64,13 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         None => run::program("sluice-operator")?,
     };
     let tools = control_plane::build(&folders.tools, Purpose::ClusterAndClients)?;
-    control_plane::down(&folders)?;
     let _leash = Leash::tie(&folders)?;
-    let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-    let stage = Stage {
-        folder: &folder,
-        kubectl: tools.folder.join("kubectl"),
-        tools: &tools.folder,
-        kubeconfig,
-        tests,
-        default_turn: Mutex::default(),
-    };
+    let place = Place { folder: folder.clone(), ..Place::fresh(&folders, &tools)? };
+    let stage = Stage { place, tools: &tools.folder, tests, default_turn: Mutex::default() };
     let played = stage.furnish().and_then(|()| {
         let mut operator = stage.start(&operator, options.peer.is_some())?;
         let played = stage.play(&options);
-        operator.kill()?;
-        operator.wait()?;
+        controllers::end(&mut operator)?;
         played
     });
     let ended = control_plane::down(&folders);
@@ -196,47 +188,34 @@ fn copy(from: &Path, to: &Path, depth: usize) -> Result<()> {
 
 /// A control plane with everything that the tests expect to find.
 struct Stage<'a> {
-    folder: &'a Path,
-    kubectl: PathBuf,
+    place: Place,
     tools: &'a Path,
-    kubeconfig: PathBuf,
     tests: Tests,
     /// Whose turn it is in the namespace `default`.
     default_turn: Mutex<()>,
 }
 
 impl Stage<'_> {
-    fn kubectl(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdout(Stdio::null());
-        command
-    }
-
     /// Definitions as the tests' own set-up applies them.
     fn furnish(&self) -> Result<()> {
-        let definitions = self.tests.source.join("manifests/crds");
-        run::run(&mut self.kubectl(&["apply", "--server-side", "-k", &definitions.to_string_lossy()]))?;
-        let others = self.tests.source.join("test/e2e/crds");
-        run::run(&mut self.kubectl(&["apply", "-f", &others.to_string_lossy()]))?;
-        let mesh = self.folder.join("app-mesh.yaml");
+        let place = &self.place;
+        place.define(&self.tests.source)?;
+        place.define_others(&self.tests.source)?;
+        let mesh = place.folder.join("app-mesh.yaml");
         fs::write(&mesh, app_mesh_definitions())?;
-        run::run(&mut self.kubectl(&["apply", "-f", &mesh.to_string_lossy()]))?;
-        run::run(&mut self.kubectl(&["create", "namespace", NAMESPACE]))?;
-        let wait = ["wait", "--for", "condition=Established", "crd", "--all", "--timeout", "60s"];
-        run::run(&mut self.kubectl(&wait))
+        place.quiet(&["apply", "-f", &mesh.to_string_lossy()])?;
+        place.make_namespaces(&[NAMESPACE])?;
+        place.wait_for_definitions()
     }
 
     fn start(&self, operator: &Path, is_peer: bool) -> Result<Child> {
-        let log = fs::File::create(self.folder.join("operator.log"))?;
-        let mut command = Command::new(operator);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--instance-id", INSTANCE]);
+        let mut arguments = vec!["--instance-id", INSTANCE];
         if !is_peer {
             // The tests read the controller's metrics at Argo's own port, which is the default.
-            command.args(["--namespace", NAMESPACE]);
-            command.args(["--domains", "rollout,analysis,experiment", "--listen", "none", "--allow-loopback"]);
+            arguments.extend(["--namespace", NAMESPACE, "--domains", "rollout,analysis,experiment"]);
+            arguments.extend(["--listen", "none", "--allow-loopback"]);
         }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.spawn().with_context(|| format!("failed to start {}", operator.display()))
+        self.place.start(operator, &self.place.kubeconfig, &arguments, "operator")
     }
 
     /// Plays all suites, some at once, then what failed, one at a time.
@@ -323,20 +302,10 @@ impl Stage<'_> {
         let _turn = test.starts_with(IN_DEFAULT).then(|| lock(&self.default_turn));
         let lives_in = if test.starts_with(IN_DEFAULT) { "default" } else { namespace.as_str() };
         if lives_in == namespace {
-            run::run(&mut self.kubectl(&["create", "namespace", &namespace]))?;
+            self.place.make_namespaces(&[&namespace])?;
         }
-        let kubeconfig = self.folder.join(format!("{namespace}.kubeconfig"));
-        fs::copy(&self.kubeconfig, &kubeconfig)?;
-        let mut choose = Command::new(&self.kubectl);
-        choose.arg("--kubeconfig").arg(&kubeconfig).args([
-            "config",
-            "set-context",
-            "--current",
-            "--namespace",
-            lives_in,
-        ]);
-        run::run(choose.stdout(Stdio::null()))?;
-        let log = self.folder.join(format!("{namespace}.log"));
+        let kubeconfig = self.place.kubeconfig_in(lives_in, &format!("{namespace}.kubeconfig"))?;
+        let log = self.place.folder.join(format!("{namespace}.log"));
         let file = fs::File::create(&log)?;
         let path = std::env::join_paths(
             std::iter::once(self.tools.to_path_buf())
@@ -368,7 +337,7 @@ impl Stage<'_> {
         };
         // Its pods would go on to cost time.
         if lives_in == namespace {
-            run::run(&mut self.kubectl(&["delete", "namespace", &namespace, "--wait=false"]))?;
+            self.place.quiet(&["delete", "namespace", &namespace, "--wait=false"])?;
         }
         std::thread::sleep(Duration::from_millis(200));
         Ok(results)

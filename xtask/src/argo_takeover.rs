@@ -6,15 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::argo_suite;
-use crate::control_plane::{self, Folders, Foreground, Leash, Purpose};
+use crate::control_plane::{self, Folders, Leash, Purpose};
+use crate::controllers::{self, OPERATOR, Place};
 use crate::run;
 
 const NAMESPACE: &str = "takeover";
@@ -59,36 +60,26 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         None => run::program("sluice-operator")?,
     };
     let tools = control_plane::build(&folders.tools, Purpose::ClusterAndClients)?;
-    control_plane::down(&folders)?;
     let _leash = Leash::tie(&folders)?;
-    let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-    let kubectl = tools.folder.join("kubectl");
-    let stage = Stage { folder: folders.state.clone(), kubectl, kubeconfig, source };
-    let played = stage.play(&peer, &operator);
+    let stage = Stage { place: Place::fresh(&folders, &tools)? };
+    let played = stage.play(&source, &peer, &operator);
     let ended = control_plane::down(&folders);
     played?;
     ended
 }
 
 struct Stage {
-    folder: PathBuf,
-    kubectl: PathBuf,
-    kubeconfig: PathBuf,
-    source: PathBuf,
+    place: Place,
 }
 
 /// What of one object may not change: its uid and its spec.
 type Facts = BTreeMap<String, (String, String)>;
 
 impl Stage {
-    fn kubectl(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
-        command
-    }
-
-    fn play(&self, peer: &Path, operator: &Path) -> Result<()> {
-        let identity = self.furnish()?;
+    fn play(&self, source: &Path, peer: &Path, operator: &Path) -> Result<()> {
+        self.furnish(source)?;
+        let place = &self.place;
+        let identity = place.kubeconfig_of(OPERATOR)?;
         let ours = [
             "--domains",
             "rollout,analysis,experiment",
@@ -100,16 +91,17 @@ impl Stage {
             PORTS.1,
         ];
         let theirs = ["--metricsPort", PORTS.0, "--healthzPort", PORTS.1];
-        let mut running = self.start(peer, &theirs, "argo")?;
-        self.bring_into_phases()?;
-        end(&mut running)?;
+        let mut running = place.start(peer, &place.kubeconfig, &theirs, "argo")?;
+        let brought = self.bring_into_phases();
+        controllers::end(&mut running)?;
+        brought?;
         let before = self.facts()?;
         let phases = self.phases()?;
         println!("{} Rollouts, {} objects", phases.len(), before.len());
-        let log = control_plane::audit_log(&self.folder);
+        let log = control_plane::audit_log(&place.folder);
         fs::write(&log, "")?;
         let begun = Instant::now();
-        let mut running = self.start_as(operator, &identity, &ours, "sluice")?;
+        let mut running = place.start(operator, &identity, &ours, "sluice")?;
         std::thread::sleep(WATCH);
         let mut broken = self.compare("our operator", &before, &phases)?;
         let spec_writes = writes(&log)?;
@@ -117,12 +109,12 @@ impl Stage {
         for (what, count) in &spec_writes {
             println!("  {count:>4} {what}");
         }
-        end(&mut running)?;
+        controllers::end(&mut running)?;
         let between = self.facts()?;
-        let mut running = self.start(peer, &theirs, "argo-again")?;
+        let mut running = place.start(peer, &place.kubeconfig, &theirs, "argo-again")?;
         std::thread::sleep(WATCH);
         broken.extend(self.compare("Argo's controller again", &between, &phases)?);
-        end(&mut running)?;
+        controllers::end(&mut running)?;
         if broken.is_empty() {
             println!("no pod was replaced, no spec changed, every phase stayed");
             return Ok(());
@@ -130,53 +122,21 @@ impl Stage {
         bail!("the takeover changed something:\n  {}", broken.join("\n  "))
     }
 
-    /// Definitions, the Rollouts' namespace and our operator's account; the kubeconfig of that account comes back.
-    fn furnish(&self) -> Result<PathBuf> {
-        let definitions = self.source.join("manifests/crds");
-        run::run(&mut self.kubectl(&["apply", "--server-side", "-k", &definitions.to_string_lossy()]))?;
-        let others = self.source.join("test/e2e/crds");
-        run::run(&mut self.kubectl(&["apply", "-f", &others.to_string_lossy()]))?;
-        for namespace in [NAMESPACE, "argo-rollouts", "sluice-system"] {
-            run::run(&mut self.kubectl(&["create", "namespace", namespace]))?;
-        }
-        let install = run::root().join("docs/install.yaml");
-        run::run(self.kubectl(&["apply", "--server-side", "-f", &install.to_string_lossy()]).stdout(Stdio::null()))?;
-        let wait = ["wait", "--for", "condition=Established", "crd", "--all", "--timeout", "60s"];
-        run::run(self.kubectl(&wait).stdout(Stdio::null()))?;
-        let account = ["create", "token", "sluice-operator", "-n", "sluice-system", "--duration", "2h"];
-        let token = run::output(&mut self.kubectl(&account))?;
-        let identity = self.folder.join("operator.kubeconfig");
-        fs::copy(&self.kubeconfig, &identity)?;
-        let mut choose = Command::new(&self.kubectl);
-        choose.arg("--kubeconfig").arg(&identity).args([
-            "config",
-            "set-credentials",
-            "operator",
-            "--token",
-            token.trim(),
-        ]);
-        run::run(choose.stdout(Stdio::null()))?;
-        let mut choose = Command::new(&self.kubectl);
-        choose.arg("--kubeconfig").arg(&identity).args(["config", "set-context", "--current", "--user", "operator"]);
-        run::run(choose.stdout(Stdio::null()))?;
-        Ok(identity)
-    }
-
-    fn start(&self, program: &Path, arguments: &[&str], name: &str) -> Result<Child> {
-        self.start_as(program, &self.kubeconfig, arguments, name)
-    }
-
-    fn start_as(&self, program: &Path, kubeconfig: &Path, arguments: &[&str], name: &str) -> Result<Child> {
-        let log = fs::File::create(self.folder.join(format!("{name}.log")))?;
-        let mut command = Command::new(program);
-        command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.spawn().with_context(|| format!("failed to start {}", program.display()))
+    /// Definitions, the Rollouts' namespace and our operator's account.
+    fn furnish(&self, source: &Path) -> Result<()> {
+        let place = &self.place;
+        place.define(source)?;
+        place.define_others(source)?;
+        place.make_namespaces(&[NAMESPACE, "argo-rollouts", "sluice-system"])?;
+        place.admit_operator()?;
+        place.wait_for_definitions()
     }
 
     fn bring_into_phases(&self) -> Result<()> {
         let manifests = run::root().join("fixtures/argo/takeover/rollouts.yaml");
-        run::run(self.kubectl(&["apply", "-n", NAMESPACE, "-f", &manifests.to_string_lossy()]).stdout(Stdio::null()))?;
+        run::run(
+            self.place.kubectl(&["apply", "-n", NAMESPACE, "-f", &manifests.to_string_lossy()]).stdout(Stdio::null()),
+        )?;
         let wanted = self.rollouts()?;
         for (name, rollout) in &wanted {
             let is_updated = annotation(rollout, "update") != Some("no");
@@ -188,7 +148,8 @@ impl Stage {
             let image = "[{\"op\": \"replace\", \"path\": \"/spec/template/spec/containers/0/image\", \
                          \"value\": \"registry.example.com/shop/web:v2\"}]";
             run::run(
-                self.kubectl(&["patch", "rollout", name, "-n", NAMESPACE, "--type=json", "-p", image])
+                self.place
+                    .kubectl(&["patch", "rollout", name, "-n", NAMESPACE, "--type=json", "-p", image])
                     .stdout(Stdio::null()),
             )?;
         }
@@ -196,7 +157,7 @@ impl Stage {
             if annotation(rollout, "abort") == Some("yes") {
                 self.wait_for(name, "Paused")?;
                 let abort = ["patch", "rollout", name, "-n", NAMESPACE, "--type=merge", "--subresource=status", "-p"];
-                run::run(self.kubectl(&abort).arg("{\"status\": {\"abort\": true}}").stdout(Stdio::null()))?;
+                run::run(self.place.kubectl(&abort).arg("{\"status\": {\"abort\": true}}").stdout(Stdio::null()))?;
             }
         }
         // An update is seen a moment later, and a phase may be that of before.
@@ -208,7 +169,8 @@ impl Stage {
     }
 
     fn rollouts(&self) -> Result<BTreeMap<String, Value>> {
-        let text = run::output(&mut self.kubectl(&["get", "rollouts.argoproj.io", "-n", NAMESPACE, "-o", "json"]))?;
+        let text =
+            run::output(&mut self.place.kubectl(&["get", "rollouts.argoproj.io", "-n", NAMESPACE, "-o", "json"]))?;
         let list: Value = serde_json::from_str(&text)?;
         let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         let named = |item: Value| Some((item.pointer("/metadata/name")?.as_str()?.to_owned(), item));
@@ -237,7 +199,7 @@ impl Stage {
 
     /// Uid and spec of everything in the namespace.
     fn facts(&self) -> Result<Facts> {
-        let text = run::output(&mut self.kubectl(&["get", &KINDS.join(","), "-n", NAMESPACE, "-o", "json"]))?;
+        let text = run::output(&mut self.place.kubectl(&["get", &KINDS.join(","), "-n", NAMESPACE, "-o", "json"]))?;
         let list: Value = serde_json::from_str(&text)?;
         let mut facts = Facts::new();
         for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
@@ -277,19 +239,6 @@ impl Stage {
 
 fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object.get("metadata")?.get("annotations")?.get(key)?.as_str()
-}
-
-/// Ends a controller as a signal does, so that it gives its Lease up.
-fn end(running: &mut Child) -> Result<()> {
-    run::run(Command::new("kill").args(["-TERM", &running.id().to_string()]))?;
-    let begun = Instant::now();
-    while running.try_wait()?.is_none() {
-        if begun.elapsed() > Duration::from_secs(30) {
-            running.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }
 
 /// What our operator wrote, by verb and resource.

@@ -1,4 +1,5 @@
-//! `cargo xtask bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D] [--tools D]`: many Rollouts made,
+//! `cargo xtask bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D] [--peer PATH]
+//! [--operator PATH] [--dir D] [--tools D]`: many Rollouts made,
 //! updated by two steps and left alone, by Argo's own controller and by our operator, one after the other on a real
 //! control plane of their own. Requests are those that the API server wrote down, processor time and memory those of
 //! the process.
@@ -7,17 +8,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::argo_suite;
-use crate::control_plane::{self, Folders, Foreground, Leash, Purpose};
+use crate::control_plane::{self, Folders, Leash, Purpose};
+use crate::controllers::{self, ARGO, Account, OPERATOR, Place};
 use crate::run;
 
-const USAGE: &str = "usage: cargo xtask bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D] [--tools D]";
+const USAGE: &str = "usage: cargo xtask bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D] [--peer PATH] \
+                     [--operator PATH] [--dir D] [--tools D]";
 const NAMESPACE: &str = "many";
 /// For metrics and health of either controller.
 const PORTS: (&str, &str) = ("18090", "18080");
@@ -56,7 +59,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let folder = run::target().join("argo-suite");
     let mut folders = Folders { state: folder.join("bench"), ..Folders::default() };
     let mut options = Options { rollouts: 300, idle: Duration::from_secs(60) };
-    let mut checkout = None;
+    let (mut checkout, mut peer, mut operator) = (None, None, None);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let value = rest.next().with_context(|| format!("{argument} needs a value; {USAGE}"))?;
@@ -64,32 +67,33 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
             "--rollouts" => options.rollouts = value.parse().context(USAGE)?,
             "--idle-seconds" => options.idle = Duration::from_secs(value.parse().context(USAGE)?),
             "--checkout" => checkout = Some(std::path::absolute(value)?),
+            "--peer" => peer = Some(std::path::absolute(value)?),
+            "--operator" => operator = Some(std::path::absolute(value)?),
+            "--dir" => folders.state = std::path::absolute(value)?,
             "--tools" => folders.tools = std::path::absolute(value)?,
             other => bail!("unknown argument `{other}`; {USAGE}"),
         }
     }
     let source = argo_suite::source(&folder, checkout)?;
-    let peer = argo_suite::build_controller(&folder, &source)?;
-    run::run(&mut run::cargo(&["build", "--quiet", "--locked", "--release", "-p", "operator"]))?;
-    let operator = run::target().join("release/sluice-operator");
+    let peer = match peer {
+        Some(path) => path,
+        None => argo_suite::build_controller(&folder, &source)?,
+    };
+    let operator = match operator {
+        Some(path) => path,
+        None => {
+            run::run(&mut run::cargo(&["build", "--quiet", "--locked", "--release", "-p", "operator"]))?;
+            run::target().join("release/sluice-operator")
+        }
+    };
     let tools = control_plane::build(&folders.tools, Purpose::ClusterAndClients)?;
-    let kubectl = tools.folder.join("kubectl");
     let mut measured = Vec::new();
-    for (name, program) in [("argo", &peer), ("sluice", &operator)] {
-        control_plane::down(&folders)?;
+    for (account, program) in [(ARGO, &peer), (OPERATOR, &operator)] {
         let _leash = Leash::tie(&folders)?;
-        let kubeconfig = control_plane::up(&folders, &tools, Foreground::Yes)?;
-        let stage = Stage {
-            folder: folders.state.clone(),
-            kubectl: kubectl.clone(),
-            kubeconfig,
-            source: source.clone(),
-            name,
-            program: program.clone(),
-        };
-        let figures = stage.measure(&options);
+        let stage = Stage { place: Place::fresh(&folders, &tools)?, account, program: program.clone() };
+        let figures = stage.measure(&options, &source);
         let ended = control_plane::down(&folders);
-        measured.push(figures.with_context(|| format!("{name} could not be measured"))?);
+        measured.push(figures.with_context(|| format!("{} could not be measured", account.name))?);
         ended?;
     }
     let [theirs, ours] = measured.as_slice() else { bail!("two controllers are measured") };
@@ -102,11 +106,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
 }
 
 struct Stage {
-    folder: PathBuf,
-    kubectl: PathBuf,
-    kubeconfig: PathBuf,
-    source: PathBuf,
-    name: &'static str,
+    place: Place,
+    account: Account,
     program: PathBuf,
 }
 
@@ -118,26 +119,16 @@ struct Mark {
 }
 
 impl Stage {
-    fn kubectl(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
-        command
+    fn is_argo(&self) -> bool {
+        self.account.name == ARGO.name
     }
 
-    fn quiet(&self, arguments: &[&str]) -> Result<()> {
-        run::run(self.kubectl(arguments).stdout(Stdio::null()).stderr(Stdio::null()))
-    }
-
-    fn account(&self) -> (&'static str, &'static str) {
-        if self.name == "argo" { ("argo-rollouts", "argo-rollouts") } else { ("sluice-system", "sluice-operator") }
-    }
-
-    fn measure(&self, options: &Options) -> Result<Figures> {
-        let identity = self.furnish()?;
+    fn measure(&self, options: &Options, source: &Path) -> Result<Figures> {
+        self.furnish(source)?;
+        let identity = self.place.kubeconfig_of(self.account)?;
         let mut running = self.start(&identity)?;
         let measured = self.play(options, &mut running, &identity);
-        running.kill()?;
-        running.wait()?;
+        controllers::end(&mut running)?;
         measured
     }
 
@@ -145,13 +136,13 @@ impl Stage {
         // Caches fill and the Lease is taken.
         std::thread::sleep(Duration::from_secs(10));
         let mut figures = Figures::default();
-        eprintln!("{}: {} Rollouts are made", self.name, options.rollouts);
+        eprintln!("{}: {} Rollouts are made", self.account.name, options.rollouts);
         let begin = self.mark(running)?;
         self.apply(options, "v1")?;
         self.wait_for_all(options, "v1")?;
         figures.create = self.since(&begin, running)?;
         std::thread::sleep(Duration::from_secs(10));
-        eprintln!("{}: they are updated", self.name);
+        eprintln!("{}: they are updated", self.account.name);
         let begin = self.mark(running)?;
         self.apply(options, "v2")?;
         self.wait_for_all(options, "v2")?;
@@ -159,13 +150,12 @@ impl Stage {
         // Old versions go, and the last Events are written.
         std::thread::sleep(Duration::from_secs(45));
         figures.memory_mb = memory_mb(running.id())?;
-        eprintln!("{}: they are left alone", self.name);
+        eprintln!("{}: they are left alone", self.account.name);
         let begin = self.mark(running)?;
         std::thread::sleep(options.idle);
         let idle = self.since(&begin, running)?;
         figures.idle_percent = idle.cpu_ms / 10.0 / idle.seconds;
-        running.kill()?;
-        running.wait()?;
+        controllers::end(running)?;
         let before = self.requests()?;
         *running = self.start(identity)?;
         std::thread::sleep(Duration::from_secs(30));
@@ -173,70 +163,40 @@ impl Stage {
         Ok(figures)
     }
 
-    fn furnish(&self) -> Result<PathBuf> {
-        let definitions = self.source.join("manifests/crds");
-        self.quiet(&["apply", "--server-side", "-k", &definitions.to_string_lossy()])?;
-        for namespace in [NAMESPACE, "argo-rollouts", "sluice-system"] {
-            self.quiet(&["create", "namespace", namespace])?;
+    /// Definitions, namespaces and the account of the controller.
+    fn furnish(&self, source: &Path) -> Result<()> {
+        let place = &self.place;
+        place.define(source)?;
+        place.make_namespaces(&[NAMESPACE, ARGO.namespace, OPERATOR.namespace])?;
+        match self.is_argo() {
+            true => place.admit_argo()?,
+            false => place.admit_operator()?,
         }
-        let (namespace, account) = self.account();
-        if self.name == "argo" {
-            self.quiet(&["create", "serviceaccount", account, "-n", namespace])?;
-            let bound = format!("{namespace}:{account}");
-            self.quiet(&[
-                "create",
-                "clusterrolebinding",
-                "argo",
-                "--clusterrole=cluster-admin",
-                "--serviceaccount",
-                &bound,
-            ])?;
-        } else {
-            let install = run::root().join("docs/install.yaml");
-            self.quiet(&["apply", "--server-side", "-f", &install.to_string_lossy()])?;
-        }
-        self.quiet(&["wait", "--for", "condition=Established", "crd", "--all", "--timeout", "60s"])?;
-        let token = run::output(&mut self.kubectl(&["create", "token", account, "-n", namespace, "--duration", "3h"]))?;
-        let identity = self.folder.join("controller.kubeconfig");
-        fs::copy(&self.kubeconfig, &identity)?;
-        for arguments in [
-            vec!["config", "set-credentials", "controller", "--token", token.trim()],
-            vec!["config", "set-context", "--current", "--user", "controller"],
-        ] {
-            let mut choose = Command::new(&self.kubectl);
-            choose.arg("--kubeconfig").arg(&identity).args(arguments);
-            run::run(choose.stdout(Stdio::null()))?;
-        }
-        Ok(identity)
+        place.wait_for_definitions()
     }
 
     fn start(&self, identity: &Path) -> Result<Child> {
-        let log = fs::File::create(self.folder.join(format!("{}.log", self.name)))?;
-        let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(identity);
-        if self.name == "argo" {
-            command.args(["--metricsPort", PORTS.0, "--healthzPort", PORTS.1, "--qps", "500", "--burst", "1000"]);
-            command.args(["--loglevel", "error", "--klogLevel", "0"]);
-        } else {
-            command.args(["--metrics-port", PORTS.0, "--healthz-port", PORTS.1, "--listen", "none"]);
-            command.args(["--domains", "rollout,analysis,experiment"]);
-        }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.spawn().with_context(|| format!("failed to start {}", self.program.display()))
+        let theirs = ["--metricsPort", PORTS.0, "--healthzPort", PORTS.1, "--qps", "500", "--burst", "1000"];
+        let theirs = [&theirs[..], &["--loglevel", "error", "--kloglevel", "0"]].concat();
+        let ours = ["--metrics-port", PORTS.0, "--healthz-port", PORTS.1, "--listen", "none"];
+        let ours = [&ours[..], &["--domains", "rollout,analysis,experiment"]].concat();
+        let arguments = if self.is_argo() { theirs } else { ours };
+        self.place.start(&self.program, identity, &arguments, self.account.name)
     }
 
     fn apply(&self, options: &Options, version: &str) -> Result<()> {
-        let file = self.folder.join(format!("rollouts-{version}.json"));
+        let file = self.place.folder.join(format!("rollouts-{version}.json"));
         let items: Vec<Value> = (0..options.rollouts).flat_map(|index| manifests(index, version)).collect();
         fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())?;
-        self.quiet(&["apply", "-n", NAMESPACE, "-f", &file.to_string_lossy()])
+        self.place.quiet(&["apply", "-n", NAMESPACE, "-f", &file.to_string_lossy()])
     }
 
     /// Until each Rollout is Healthy and its own generation was seen.
     fn wait_for_all(&self, options: &Options, version: &str) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let text = run::output(&mut self.kubectl(&["get", "rollouts.argoproj.io", "-n", NAMESPACE, "-o", "json"]))?;
+            let all = ["get", "rollouts.argoproj.io", "-n", NAMESPACE, "-o", "json"];
+            let text = run::output(&mut self.place.kubectl(&all))?;
             let list: Value = serde_json::from_str(&text)?;
             let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
             let done = items.iter().filter(|item| is_done(item, version)).count();
@@ -251,10 +211,9 @@ impl Stage {
     }
 
     fn requests(&self) -> Result<BTreeMap<String, u64>> {
-        let (namespace, account) = self.account();
-        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let user = format!("system:serviceaccount:{}:{}", self.account.namespace, self.account.name);
         let mut counts = BTreeMap::new();
-        for line in fs::read_to_string(control_plane::audit_log(&self.folder))?.lines() {
+        for line in fs::read_to_string(control_plane::audit_log(&self.place.folder))?.lines() {
             // The last line may still be on its way.
             let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
             let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

@@ -14,6 +14,7 @@ mod ci;
 mod codegen;
 mod conformance;
 mod control_plane;
+mod controllers;
 mod e2e;
 mod fuzz;
 mod layers;

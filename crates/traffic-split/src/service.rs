@@ -9,27 +9,21 @@ use serde_json::Value;
 /// Points a Service at the pods with `hash`, or, without one, at the pods of every hash, and marks it as driven by the
 /// Rollout `owner`. Gives the change, if there is one, and the fields that are claimed.
 pub fn select_pods(service: &Object, hash: Option<&PodHash>, owner: &str) -> (Option<Change>, Vec<Claim>) {
-    let id = service.id();
-    let mut wanted = service.clone();
-    let (summary, claims) = match hash {
-        Some(hash) => {
-            wanted.set_at(&["spec", "selector", POD_HASH_LABEL], hash.as_str().into());
-            if service.annotation(MANAGED_BY_ANNOTATION) != Some(owner) {
-                wanted.set_annotation(MANAGED_BY_ANNOTATION, owner);
-            }
-            let claim = |pointer: String| Claim { object: id.clone(), pointer };
-            let claims = vec![
-                claim(format!("/metadata/annotations/{}", escaped(MANAGED_BY_ANNOTATION))),
-                claim(format!("/spec/selector/{}", escaped(POD_HASH_LABEL))),
-            ];
-            (format!("Switched selector for service '{}' to value '{hash}'", service.name()), claims)
-        }
-        None => {
-            remove(&mut wanted, &["spec", "selector"], POD_HASH_LABEL);
-            remove(&mut wanted, &["metadata", "annotations"], MANAGED_BY_ANNOTATION);
-            (format!("Removed the pod hash from the selector of service '{}'", service.name()), Vec::new())
-        }
+    let Some(hash) = hash else {
+        let summary = format!("Removed the pod hash from the selector of service '{}'", service.name());
+        return (Change::update(service, left_behind(service), summary), Vec::new());
     };
+    let mut wanted = service.clone();
+    wanted.set_at(&["spec", "selector", POD_HASH_LABEL], hash.as_str().into());
+    if service.annotation(MANAGED_BY_ANNOTATION) != Some(owner) {
+        wanted.set_annotation(MANAGED_BY_ANNOTATION, owner);
+    }
+    let claim = |pointer: String| Claim { object: service.id(), pointer };
+    let claims = vec![
+        claim(format!("/metadata/annotations/{}", escaped(MANAGED_BY_ANNOTATION))),
+        claim(format!("/spec/selector/{}", escaped(POD_HASH_LABEL))),
+    ];
+    let summary = format!("Switched selector for service '{}' to value '{hash}'", service.name());
     (Change::update(service, wanted, summary), claims)
 }
 

@@ -45,31 +45,32 @@ const ALONE: [&str; 4] = ["pause", "setWeight", "experiment", "analysis"];
 const KINDS: [&str; 8] =
     ["pause", "setCanaryScale", "setWeight", "experiment", "analysis", "setHeaderRoute", "setMirrorRoute", "plugin"];
 
+/// What steps may lean on: the providers of traffic, and the names of the routes that are managed.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    routing: Option<&'a Value>,
+    managed: Option<&'a [String]>,
+}
+
 pub(crate) fn read_steps(
     fields: &mut Fields<'_>,
     steps: Option<&Value>,
     routing: Option<&Value>,
     managed: Option<&[String]>,
 ) -> Vec<CanaryStep> {
-    let routing = routing.filter(|routing| !routing.is_null());
+    let ground = Ground { routing: routing.filter(|routing| !routing.is_null()), managed };
     let items = steps.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut read = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let at = format!("spec.strategy.steps[{index}]");
-        if let Some(step) = read_step(fields, &at, item, routing, managed) {
+        if let Some(step) = read_step(fields, &at, item, ground) {
             read.push(step);
         }
     }
     read
 }
 
-fn read_step(
-    fields: &mut Fields<'_>,
-    at: &str,
-    item: &Value,
-    routing: Option<&Value>,
-    managed: Option<&[String]>,
-) -> Option<CanaryStep> {
+fn read_step(fields: &mut Fields<'_>, at: &str, item: &Value, ground: Ground<'_>) -> Option<CanaryStep> {
     let mut named: Vec<(&str, &Value)> =
         KINDS.iter().filter_map(|kind| Some((*kind, item.get(*kind).filter(|value| !value.is_null())?))).collect();
     if named.is_empty() || named.iter().filter(|(kind, _)| ALONE.contains(kind)).count() > 1 {
@@ -79,30 +80,23 @@ fn read_step(
     }
     named.sort_by_key(|(kind, _)| !ALONE.contains(kind));
     let read: Vec<Option<CanaryStep>> =
-        named.iter().map(|(kind, value)| read_kind(fields, at, kind, value, routing, managed)).collect();
+        named.iter().map(|(kind, value)| read_kind(fields, at, kind, value, ground)).collect();
     let mut steps: Vec<CanaryStep> = read.into_iter().collect::<Option<_>>()?;
     if steps.len() == 1 { steps.pop() } else { Some(CanaryStep::Several(steps)) }
 }
 
-fn read_kind(
-    fields: &mut Fields<'_>,
-    at: &str,
-    kind: &str,
-    value: &Value,
-    routing: Option<&Value>,
-    managed: Option<&[String]>,
-) -> Option<CanaryStep> {
+fn read_kind(fields: &mut Fields<'_>, at: &str, kind: &str, value: &Value, ground: Ground<'_>) -> Option<CanaryStep> {
     match kind {
         "setWeight" => weight(fields, at, value).map(CanaryStep::SetWeight),
         "pause" => pause(fields, at, value),
-        "setCanaryScale" => scale(fields, at, value, routing.is_some()),
+        "setCanaryScale" => scale(fields, at, value, ground.routing.is_some()),
         "analysis" => {
             check_arguments(fields, at, value);
             Some(CanaryStep::Analysis(read_analysis(fields, &format!("{at}.analysis"), value)))
         }
-        "experiment" => read_experiment_step(fields, at, value, routing.is_some())
+        "experiment" => read_experiment_step(fields, at, value, ground.routing.is_some())
             .map(|step| CanaryStep::Experiment(Box::new(step))),
-        "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, routing, managed),
+        "setHeaderRoute" | "setMirrorRoute" => route(fields, at, kind, value, ground),
         other => {
             let served = "setWeight, pause, setCanaryScale, analysis, experiment, setHeaderRoute and setMirrorRoute";
             fields.problem(at, format!("the step `{other}` is not served yet; {served} are"));
@@ -193,14 +187,7 @@ fn scale(fields: &mut Fields<'_>, at: &str, value: &Value, routed: bool) -> Opti
     })
 }
 
-fn route(
-    fields: &mut Fields<'_>,
-    at: &str,
-    kind: &str,
-    value: &Value,
-    routing: Option<&Value>,
-    managed: Option<&[String]>,
-) -> Option<CanaryStep> {
+fn route(fields: &mut Fields<'_>, at: &str, kind: &str, value: &Value, ground: Ground<'_>) -> Option<CanaryStep> {
     let at = format!("{at}.{kind}");
     let (providers, message): (&[&str], &str) = match kind {
         "setHeaderRoute" => (
@@ -209,13 +196,13 @@ fn route(
         ),
         _ => (&["istio", "plugins"], "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins"),
     };
-    let routing = routing.unwrap_or(&Value::Null);
+    let routing = ground.routing.unwrap_or(&Value::Null);
     if !providers.iter().any(|name| has_provider(routing, name)) {
         fields.problem(&at, format!("Invalid value: {}: {message}", in_argos_order(value)));
         return None;
     }
     let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
-    match managed {
+    match ground.managed {
         None => {
             let message =
                 "Required value: Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'";
