@@ -186,7 +186,7 @@ impl Store {
             if store.pending.get(&place).is_some_and(|own| own.deleted.is_some() && own.sequence < sequence) {
                 store.pending.remove(&place);
             }
-            changes.extend(store.upsert(kind, place, object, Source::Watch));
+            changes.extend(store.upsert(kind, place, object, Source::Read));
         }
         let within = |place: &Place| namespace.is_empty() || place.0 == namespace;
         let gone: Vec<Place> = store
@@ -287,7 +287,7 @@ impl Store {
         }
         store.pending.remove(place);
         match found {
-            Some(object) if store.selector.matches(&object) => store.upsert(kind, place.clone(), object, Source::Watch),
+            Some(object) if store.selector.matches(&object) => store.upsert(kind, place.clone(), object, Source::Read),
             _ => store.remove(kind, place),
         }
     }
@@ -311,14 +311,18 @@ impl Store {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
+    /// An event of a watch.
     Watch,
+    /// A list or a GET.
+    Read,
+    /// The answer of an own write.
     Own,
 }
 
 impl KindStore {
     fn upsert(&mut self, kind: &Kind, place: Place, object: Object, source: Source) -> Option<Change> {
         let version = version_of(&object);
-        if source == Source::Watch && self.is_older_than_own(&place, &object, version) {
+        if source != Source::Own && self.is_older_than_own(&place, &object, version) {
             return None;
         }
         let have = self.objects.get(&place);
@@ -327,8 +331,10 @@ impl KindStore {
             return None;
         }
         let object = Arc::new(slim(object));
-        // The same version may read otherwise: while a definition changes, a watch of before leaves out the new fields.
-        if version != 0 && have_version == version && have == Some(&object) {
+        // The same version may read otherwise: while a definition changes, a watch of before leaves out the new fields, and
+        // what is asked for now has them.
+        let is_same = source == Source::Watch || have == Some(&object);
+        if version != 0 && have_version == version && is_same {
             return None;
         }
         let old = self.objects.insert(place.clone(), object.clone());
@@ -466,6 +472,20 @@ mod tests {
         let seen = store.get(&kind(), "qa", "a").unwrap();
         assert_eq!(seen.pointer("/spec/weight"), Some(&9.into()));
         assert!(store.wrote(&kind(), object("a", "u", 10), Instant::now()).is_none(), "an older answer is none either");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_of_an_older_definition_takes_nothing_from_what_an_own_write_returned() {
+        let mut store = synced(vec![object("a", "u", 5)], 5);
+        let mut whole = object("a", "u", 11);
+        whole.set_at(&["spec", "weight"], 9.into());
+        assert!(store.wrote(&kind(), whole.clone(), Instant::now()).is_some());
+        assert!(store.apply(&kind(), object("a", "u", 11)).is_none(), "the event lacks the new field");
+        assert_eq!(store.get(&kind(), "qa", "a").unwrap().pointer("/spec/weight"), Some(&9.into()));
+        let sequence = store.list_begins();
+        whole.set_at(&["spec", "height"], 2.into());
+        let changes = store.replace(&kind(), "", vec![whole], 11, sequence);
+        assert_eq!(changes.len(), 1, "a list says how the version reads now");
     }
 
     #[tokio::test(start_paused = true)]
