@@ -455,11 +455,11 @@ fn health_conditions(report: &Report, commit: &str, list: &mut Vec<Condition>) {
         HealthStatus::Missing => (ConditionStatus::False, "Missing"),
         HealthStatus::Degraded => (ConditionStatus::False, "Degraded"),
     };
-    list.push(Condition::new("Healthy", status, reason, health.message.clone()));
     let mut message =
         if status == ConditionStatus::True { format!("applied commit {commit}") } else { health.message.clone() };
     if let Some(why) = &report.stalled_rollback {
         message = format!("{message}; not taken back in Git: {why}");
     }
     list.push(Condition::new("Ready", status, reason, message));
+    list.push(Condition::new("Healthy", status, reason, health.message.clone()));
 }
