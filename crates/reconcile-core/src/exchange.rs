@@ -134,6 +134,11 @@ pub struct SourceFailure {
     pub lasting: bool,
 }
 
+impl SourceFailure {
+    /// The reason when the API server gave no answer, so that nothing is known of what was asked for.
+    pub const NO_ANSWER: &'static str = "NoAnswer";
+}
+
 /// One object of a render.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedObject {

@@ -59,8 +59,8 @@ impl KubeWorld<'_> {
                 self.json_patch(&act.actor, target, patch, precondition).await
             }
             Action::Delete { target, precondition, propagation } => {
-                self.fenced(target)?;
-                match self.shared.api.delete(&act.actor, target, precondition, *propagation).await {
+                let deleted = self.shared.api.delete(&act.actor, target, precondition, *propagation);
+                match self.fenced(deleted).await {
                     Ok(Some(object)) => Ok(self.stored(&target.kind, object)),
                     Ok(None) | Err(ApiError::NotFound { .. }) => {
                         self.gone(target, precondition);
@@ -96,8 +96,7 @@ impl KubeWorld<'_> {
 
     async fn create(&self, actor: &Actor, kind: &Kind, object: &Object) -> Result<Stored, ActError> {
         let target = ObjectRef::of(kind, object);
-        self.fenced(&target)?;
-        match self.shared.api.create(actor, kind, object).await {
+        match self.fenced(self.shared.api.create(actor, kind, object)).await {
             Ok(object) => Ok(self.stored(kind, object)),
             Err(ApiError::AlreadyExists { .. }) => {
                 self.shared.refresh_object(&target).await.map_err(|error| act_error(&target, error))?;
@@ -115,12 +114,11 @@ impl KubeWorld<'_> {
         precondition: &Precondition,
     ) -> Result<Stored, ActError> {
         let target = ObjectRef::of(kind, object);
-        self.fenced(&target)?;
         let mut body = object.to_json();
         demand(&mut body, precondition);
         let refused = |message: String| ActError::Refused { target: target.to_string(), message, code: 400 };
         let body = Object::from_json(body).map_err(|error| refused(error.to_string()))?;
-        match self.shared.api.replace_as(actor, &target, &body).await {
+        match self.fenced(self.shared.api.replace_as(actor, &target, &body)).await {
             Ok(object) => Ok(self.stored(kind, object)),
             Err(ApiError::NotFound { message }) => {
                 Err(ActError::Conflict { target: target.to_string(), detail: message })
@@ -136,9 +134,8 @@ impl KubeWorld<'_> {
         patch: Patch,
         precondition: &Precondition,
     ) -> Result<Stored, ActError> {
-        self.fenced(target)?;
         let again = bugs::on(Bug::BlindRetry).then(|| patch.clone().without_version());
-        let mut answer = self.shared.api.patch(actor, target, patch).await;
+        let mut answer = self.fenced(self.shared.api.patch(actor, target, patch)).await;
         if let (Some(again), Err(ApiError::Conflict { .. })) = (again, &answer) {
             answer = self.shared.api.patch(actor, target, again).await;
         }
@@ -153,8 +150,7 @@ impl KubeWorld<'_> {
 
     /// What became of the pod is read back: an evicted one must not be counted as available again.
     async fn evict(&self, actor: &Actor, target: &ObjectRef, precondition: &Precondition) -> Result<Stored, ActError> {
-        self.fenced(target)?;
-        match self.shared.api.evict(actor, target, precondition).await {
+        match self.fenced(self.shared.api.evict(actor, target, precondition)).await {
             Ok(()) | Err(ApiError::NotFound { .. }) => {
                 self.shared.refresh_object(target).await.map_err(|error| act_error(target, error))?;
                 Ok(Stored::Deleted)
@@ -217,12 +213,10 @@ impl KubeWorld<'_> {
     }
 
     /// No write leaves once another replica may lead (DESIGN §8).
-    fn fenced(&self, target: &ObjectRef) -> Result<(), ActError> {
-        if self.shared.leadership.is_held(self.task.domain) {
-            return Ok(());
-        }
-        let message = "this replica does not lead any more".to_owned();
-        Err(ActError::Unavailable { target: target.to_string(), message })
+    async fn fenced<T>(&self, write: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+        let answer = self.shared.leadership.within(self.task.domain, write).await;
+        let over = || Err(ApiError::Unavailable { message: "this replica does not lead any more".to_owned() });
+        answer.unwrap_or_else(over)
     }
 
     fn stored(&self, kind: &Kind, object: Object) -> Stored {

@@ -16,7 +16,7 @@ use reconcile_core::{
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::api::{ApiClient, Detail};
+use crate::api::{ApiClient, ApiError, Detail};
 use crate::chart_fetch::ChartCache;
 use crate::chart_inputs::{ClusterFacts, InputFailure, cluster_facts, look_up, masks, object_values};
 use crate::git_access::{self, AppTokens};
@@ -276,8 +276,12 @@ impl GitWorker {
                 Err(self.inner.failure("CredentialMissing", &message, false))
             }
             Err(error) => {
+                let reason = match error {
+                    ApiError::Unavailable { .. } | ApiError::Expired { .. } => SourceFailure::NO_ANSWER,
+                    _ => "CredentialUnreadable",
+                };
                 let message = format!("Secret {namespace}/{name} with the credential could not be read: {error}");
-                Err(self.inner.failure("CredentialUnreadable", &message, false))
+                Err(self.inner.failure(reason, &message, false))
             }
         }
     }

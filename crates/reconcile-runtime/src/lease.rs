@@ -75,6 +75,17 @@ impl LeaseOptions {
     }
 }
 
+/// How long a domain is led without another renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Term {
+    /// There is no election.
+    ForEver,
+    /// The last renewal is trusted until then.
+    Until(Instant),
+    /// Another replica may lead.
+    Over,
+}
+
 /// Which domains this replica leads.
 #[derive(Debug)]
 pub(crate) struct Leadership {
@@ -92,12 +103,34 @@ impl Leadership {
     }
 
     pub(crate) fn is_held(&self, domain: usize) -> bool {
-        let Some(until) = &self.until else { return true };
-        if bugs::on(Bug::LeaseForEver) {
-            return until.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&domain);
-        }
+        self.term(domain) != Term::Over
+    }
+
+    pub(crate) fn term(&self, domain: usize) -> Term {
+        let Some(until) = &self.until else { return Term::ForEver };
         let until = until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.get(&domain).is_some_and(|until| Instant::now() < *until)
+        match until.get(&domain) {
+            Some(_) if bugs::on(Bug::LeaseForEver) => Term::ForEver,
+            Some(until) if Instant::now() < *until => Term::Until(*until),
+            _ => Term::Over,
+        }
+    }
+
+    /// Waits for the answer of a write while this replica leads. A request that a broken network holds back is given up
+    /// with the Lease: it must not arrive when another replica has begun. `None` when the term was or came over.
+    pub(crate) async fn within<T>(&self, domain: usize, write: impl Future<Output = T>) -> Option<T> {
+        let mut write = std::pin::pin!(write);
+        loop {
+            match self.term(domain) {
+                Term::ForEver => return Some(write.await),
+                Term::Over => return None,
+                // Renewed meanwhile, the term goes on.
+                Term::Until(end) => match tokio::time::timeout_at(end, &mut write).await {
+                    Ok(answer) => return Some(answer),
+                    Err(_) => continue,
+                },
+            }
+        }
     }
 
     fn hold(&self, domains: &[usize], until: Option<Instant>) {

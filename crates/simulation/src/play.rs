@@ -33,6 +33,8 @@ pub struct Counts {
     pub changed_verdicts: bool,
     /// Whether one took readiness from pods.
     pub hit_pods: bool,
+    /// Whether one hit a request about an AnalysisRun: what is measured late is measured of other visitors.
+    pub hit_runs: bool,
     /// Requests of operators.
     pub requests: u64,
     /// Answers of the metric provider, each at most one measurement.
@@ -95,6 +97,7 @@ impl Play {
         counts.on_writes += u64::from(matches!(kind, Kind::Write | Kind::Push));
         counts.changed_verdicts |= fault.may_change_verdicts();
         counts.hit_pods |= fault.is_of_pods();
+        counts.hit_runs |= label.contains("/analysisruns");
         counts.crashes += u64::from(fault.kills());
         Some((fault, degree))
     }

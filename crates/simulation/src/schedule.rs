@@ -29,6 +29,8 @@ const WORLD_SEED: u64 = 7;
 const STACK_BYTES: usize = 16 << 20;
 /// After the faults, the end must be there within this time: longer than any back-off, refusal, watch or deadline.
 const REST_SECONDS: u64 = 1_000;
+/// A fault that has begun may go on for so long: a cut network, a request on its way.
+const LINGER_SECONDS: u64 = 60;
 /// For so long nothing may be written once the end is there: several polls of the repository.
 const STAY_SECONDS: u64 = 40;
 /// Nothing is written for so long where it is not known which end has to come: longer than the longest back-off.
@@ -259,7 +261,9 @@ async fn lead(ready: &Ready, play: &Arc<Play>, setting: &Setting, aim: Aim) -> O
     play.calm_down();
     let counts = play.counts();
     // A verdict that a fault may have changed may lead to another end.
-    let is_free = counts.changed_verdicts || (counts.hit_pods && ready.story.is_judged_by_visitors);
+    let other_visitors = counts.hit_pods || counts.hit_runs;
+    let is_free = counts.changed_verdicts || (other_visitors && ready.story.is_judged_by_visitors);
+    tokio::time::sleep(Duration::from_secs(LINGER_SECONDS)).await;
     let end = match aim {
         Aim::SameEnd if !is_free => same_end(ready, play, setting).await?,
         _ => rest(ready, play, setting).await?,

@@ -10,18 +10,22 @@ use ::analysis::{
     Answer as Measured, Comparison, JobState, Query, QueryKey, Reply, RunInput, RunSpec, RunStatus, RunStep,
     SecretAnswer, SecretPlace, SecretRef, Settings,
 };
-use object_model::{Object, Timestamp, Uid};
+use object_model::{Duration, Object, Timestamp, Uid};
 use serde_json::{Value, json};
 
 use crate::bugs::{self, Bug};
 use crate::patch::{digest, merge_patch};
+use crate::time::after;
 use crate::{
     Act, Action, Answer, Domain, EventType, HttpQuery, HttpReply, Key, Kind, Note, ObjectRef, Plan, Precondition,
-    Question, Reason, Slot, StatusPatch, View, Violation, kinds,
+    Question, Reason, Slot, SourceFailure, StatusPatch, View, Violation, kinds,
 };
 
 /// The most questions that one measurement may have, and so how often answers may lead to further questions.
 const ROUNDS_MAX: u32 = 256;
+
+/// A Secret about which the API server gave no answer is asked for again after so long.
+const SECRET_AGAIN: Duration = Duration::from_secs(2);
 
 /// Measures AnalysisRuns.
 #[derive(Debug, Clone, Default)]
@@ -65,8 +69,10 @@ pub struct Snapshot {
     pub looks: Vec<(Slot, String)>,
     /// When the next look is due.
     pub next_look: Option<Timestamp>,
-    /// Secrets that are being read.
+    /// Secrets that are being read, or will be after a while.
     pub asked_secrets: Vec<Slot>,
+    /// When a Secret of which there was no answer is asked for again.
+    pub secrets_again: Option<Timestamp>,
     /// Secrets that were read.
     pub secrets: BTreeMap<SecretRef, SecretAnswer>,
     /// Where the Secrets of metric providers lie.
@@ -102,6 +108,7 @@ impl Domain for AnalysisDomain {
             looks: Vec::new(),
             next_look: None,
             asked_secrets: Vec::new(),
+            secrets_again: None,
             secrets: BTreeMap::new(),
             operator_namespace: self.operator_namespace.clone(),
             asked: Vec::new(),
@@ -176,6 +183,14 @@ impl Snapshot {
                         reference.key, reference.name
                     )),
                 },
+                Some(Answer::Failed(failure)) if failure.reason == SourceFailure::NO_ANSWER => {
+                    let again = after(failure.at, SECRET_AGAIN).filter(|again| *again > self.now);
+                    if again.is_some() || view.is_asked(&slot) {
+                        self.asked_secrets.push(slot);
+                    }
+                    self.secrets_again = self.secrets_again.into_iter().chain(again).min();
+                    continue;
+                }
                 Some(Answer::Failed(failure)) => {
                     // It is read again for the next measurement.
                     self.used.push(slot);
@@ -304,7 +319,7 @@ fn decide(snapshot: &Snapshot) -> Plan {
             format!("{} measurements are under way", step.queries.len()),
         );
     }
-    for wake in step.wake.into_iter().chain(snapshot.next_look) {
+    for wake in step.wake.into_iter().chain(snapshot.next_look).chain(snapshot.secrets_again) {
         plan.wake_at(wake);
     }
     expire(snapshot, &mut plan);

@@ -102,12 +102,13 @@ fn new_size(snapshot: &Snapshot, strategy: &BlueGreen, progress: &Progress, new:
         // What a person paused does not begin.
         return 0;
     }
-    let active = active_hash(snapshot).filter(|active| *active != new.hash);
+    // A Service that somebody took the selector from is given back to the stable version: that one is the active one.
+    let other_is_active = active_hash(snapshot) != Some(new.hash.clone());
     let is_previewed = progress.stable_set(snapshot).is_some() && !is_fast(snapshot, progress, new);
     replicas::preview_count(&PreviewState {
         replicas: all,
         preview: strategy.preview_replicas,
-        other_is_active: is_previewed && active.is_some(),
+        other_is_active: is_previewed && other_is_active,
         promote_full: progress.promote_full,
         is_known: true,
         // A pause holds back the promotion, not the pods of one that a person let go on.

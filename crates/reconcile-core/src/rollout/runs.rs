@@ -112,7 +112,25 @@ pub(super) fn tidy(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan
         .flatten()
         .map(|run| run.name.clone())
         .collect();
-    end_all(snapshot, |run| !counting.iter().any(|name| name == run.object.name()), plan);
+    let counts = |run: &RunView| counting.iter().any(|name| name == run.object.name());
+    end_all(snapshot, |run| !counts(run) && !is_to_be_named(snapshot, progress, run), plan);
+}
+
+/// Whether the status will name this run once its turn comes: a crash came between the run and the status, or something
+/// else has to be done first.
+fn is_to_be_named(snapshot: &Snapshot, progress: &Progress, run: &RunView) -> bool {
+    let label = |key: &str| run.object.label(key);
+    let has_place = match label("rollout-type") {
+        Some("PrePromotion") => progress.pre_run.is_none(),
+        Some("PostPromotion") => progress.post_run.is_none(),
+        Some("Step") => {
+            progress.step_run.is_none() && label("step-index") == Some(progress.step_index.to_string().as_str())
+        }
+        _ => false,
+    };
+    has_place
+        && label(names::POD_TEMPLATE_HASH) == Some(snapshot.hash.as_str())
+        && !is_of_another_try(snapshot, &run.object, run.is_completed())
 }
 
 fn end_all(snapshot: &Snapshot, ends: impl Fn(&RunView) -> bool, plan: &mut Plan) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_model::{Secret, Timestamp};
 use reconcile_core::analysis::AnalysisDomain;
-use reconcile_core::{Action, Answer, HttpReply, Question, Slot, SourceFailure, kinds};
+use reconcile_core::{Action, Answer, HttpReply, Question, Slot, SourceFailure, Wake, kinds};
 use serde_json::{Value, json};
 
 use crate::play::Play;
@@ -76,6 +77,31 @@ fn case_27_a_secret_is_read_before_the_question_and_is_nowhere_after_it() {
     assert!(play.view.answers.is_empty(), "the Secret is forgotten with the answer: {:?}", play.view.answers.keys());
     let told = format!("{}{}", status(&play), play.take_log());
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_secret_about_which_the_server_gave_no_answer_is_asked_for_again_and_nothing_is_judged() {
+    let mut play = with_secret();
+    let (slot, question) = questions(&play).remove(0);
+    for _ in 0..20 {
+        play.step();
+        let failure = SourceFailure {
+            reason: SourceFailure::NO_ANSWER.to_owned(),
+            message: "Secret qa/creds with the credential could not be read: the connection was reset".to_owned(),
+            at: play.view.now,
+            lasting: false,
+        };
+        answer(&mut play, &slot, Answer::Failed(failure));
+        play.settle();
+        assert!(questions(&play).is_empty(), "not at once");
+        assert!(matches!(play.plan().wake, Wake::At(_)), "but after a while");
+        play.pass(Duration::from_secs(2));
+        assert_eq!(questions(&play), [(slot.clone(), question.clone())]);
+        assert!(!status(&play)["phase"].is_string() || status(&play)["phase"] == "Running", "{}", status(&play));
+    }
+    play.step();
+    answer(&mut play, &slot, Answer::Secret(BTreeMap::from([("token".to_owned(), Secret::new("a".to_owned()))])));
+    assert!(matches!(questions(&play).remove(0).1, Question::Http(_)));
 }
 
 #[test]
