@@ -59,9 +59,10 @@ impl KubeWorld<'_> {
                 self.json_patch(&act.actor, target, patch, precondition).await
             }
             Action::Delete { target, precondition, propagation } => {
+                let before = self.seen(target);
                 let deleted = self.shared.api.delete(&act.actor, target, precondition, *propagation);
                 match self.fenced(deleted).await {
-                    Ok(Some(object)) => Ok(self.stored(&target.kind, object)),
+                    Ok(Some(object)) => Ok(self.stored(&target.kind, object, before.as_deref())),
                     Ok(None) | Err(ApiError::NotFound { .. }) => {
                         self.gone(target, precondition);
                         Ok(Stored::Deleted)
@@ -97,7 +98,7 @@ impl KubeWorld<'_> {
     async fn create(&self, actor: &Actor, kind: &Kind, object: &Object) -> Result<Stored, ActError> {
         let target = ObjectRef::of(kind, object);
         match self.fenced(self.shared.api.create(actor, kind, object)).await {
-            Ok(object) => Ok(self.stored(kind, object)),
+            Ok(object) => Ok(self.stored(kind, object, None)),
             Err(ApiError::AlreadyExists { .. }) => {
                 self.shared.refresh_object(&target).await.map_err(|error| act_error(&target, error))?;
                 Ok(Stored::Unchanged)
@@ -118,8 +119,9 @@ impl KubeWorld<'_> {
         demand(&mut body, precondition);
         let refused = |message: String| ActError::Refused { target: target.to_string(), message, code: 400 };
         let body = Object::from_json(body).map_err(|error| refused(error.to_string()))?;
+        let before = self.seen(&target);
         match self.fenced(self.shared.api.replace_as(actor, &target, &body)).await {
-            Ok(object) => Ok(self.stored(kind, object)),
+            Ok(object) => Ok(self.stored(kind, object, before.as_deref())),
             Err(ApiError::NotFound { message }) => {
                 Err(ActError::Conflict { target: target.to_string(), detail: message })
             }
@@ -135,12 +137,13 @@ impl KubeWorld<'_> {
         precondition: &Precondition,
     ) -> Result<Stored, ActError> {
         let again = bugs::on(Bug::BlindRetry).then(|| patch.clone().without_version());
+        let before = self.seen(target);
         let mut answer = self.fenced(self.shared.api.patch(actor, target, patch)).await;
         if let (Some(again), Err(ApiError::Conflict { .. })) = (again, &answer) {
             answer = self.shared.api.patch(actor, target, again).await;
         }
         match answer {
-            Ok(object) => Ok(self.stored(&target.kind, object)),
+            Ok(object) => Ok(self.stored(&target.kind, object, before.as_deref())),
             Err(ApiError::NotFound { message }) if precondition.uid.is_some() => {
                 Err(ActError::Conflict { target: target.to_string(), detail: message })
             }
@@ -219,18 +222,23 @@ impl KubeWorld<'_> {
         answer.unwrap_or_else(over)
     }
 
-    fn stored(&self, kind: &Kind, object: Object) -> Stored {
+    /// The object as it is known before a write.
+    fn seen(&self, target: &ObjectRef) -> Option<Arc<Object>> {
+        let (namespace, name) = place_of(target);
+        lock(&self.shared.store).get(&target.kind, &namespace, &name)
+    }
+
+    /// Takes the answer of a write over. The watch may have told of it by now: whether it changed anything is seen from what
+    /// was known before it was sent.
+    fn stored(&self, kind: &Kind, object: Object, before: Option<&Object>) -> Stored {
         if kind.kind == "CustomResourceDefinition" {
             let group = object.str_at("/spec/group").unwrap_or_default();
             lock(&self.shared.discovery).forget_group(group);
             self.shared.tell_of_a_definition();
         }
-        let target = ObjectRef::of(kind, &object);
-        let (namespace, name) = place_of(&target);
-        let version = object.resource_version().map(str::to_owned);
-        let before = lock(&self.shared.store).get(kind, &namespace, &name);
+        let version = object.resource_version();
         let same_version = before.is_some_and(|before| {
-            before.uid() == object.uid() && before.resource_version() == version.as_deref() && version.is_some()
+            before.uid() == object.uid() && before.resource_version() == version && version.is_some()
         });
         if bugs::on(Bug::OwnWritesUnseen) {
             return if same_version { Stored::Unchanged } else { Stored::Object(Arc::new(object)) };

@@ -164,6 +164,47 @@ async fn a_status_that_may_wait_is_written_when_the_actions_changed_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_that_the_watch_tells_of_before_its_answer_comes_is_a_change_all_the_same() {
+    let world = World::new();
+    world.create("configmaps", "default", main_object("main"));
+    world.create("configmaps", "default", json!({"metadata": {"name": "child"}, "data": {"color": "blue"}}));
+    let service = world.handle.service();
+    let late = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let mut service = service.clone();
+        let is_late = request.method() == http::Method::PATCH && request.uri().path().ends_with("/child");
+        async move {
+            let answer = tower::Service::call(&mut service, request).await;
+            if is_late {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer
+        }
+    });
+    let runtime = Runtime::builder(kube::Client::new(late, "default")).clock(world.clock()).domain(Probe(
+        |view: &dyn View, main: &Arc<Object>| {
+            let mut plan = Plan::empty();
+            let Some(child) = view.get(&kinds::config_map(), "default", "child") else { return plan };
+            plan.status = annotate(main, "state", "is red");
+            if child.str_at("/data/color") == Some("blue") {
+                plan.stage(vec![Act::new(Action::Patch {
+                    target: ObjectRef::of(&kinds::config_map(), &child),
+                    patch: json!({"data": {"color": "red"}}),
+                    precondition: Precondition::exact(&child),
+                })]);
+                plan.status = annotate(main, "state", "is being made red");
+                plan.status_may_wait = true;
+            }
+            plan
+        },
+    ));
+    let running = world.start(runtime.build());
+    eventually(|| world.text("configmaps", "default", "main", "/metadata/annotations/state") == "is red").await;
+    let writes: Vec<String> = world.writes().into_iter().filter(|line| line.ends_with("/main")).collect();
+    assert_eq!(writes, ["create configmaps/main", "patch configmaps/main"]);
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_defined_later_is_read_when_it_is_there() {
     let world = World::new();
     world.create("configmaps", "default", main_object("main"));
