@@ -176,10 +176,7 @@ fn check_services(fields: &mut Fields<'_>, services: &Services<'_>, routing: &Va
     }
     if let Some(ping_pong) = services.ping_pong {
         check_ping_pong(fields, ping_pong, routing);
-        if services.canary.is_some() || services.stable.is_some() {
-            let message = "is not served yet beside canaryService and stableService";
-            fields.problem("spec.strategy.canary.pingPong", message);
-        }
+        check_apart(fields, services, ping_pong);
     }
     if needs_two_services(routing, services.ping_pong.is_some()) {
         let message = "Invalid value: \"\": Canary service and Stable service must to be set to use Traffic Routing";
@@ -187,6 +184,18 @@ fn check_services(fields: &mut Fields<'_>, services: &Services<'_>, routing: &Va
             if name.is_none() {
                 fields.problem(&format!("spec.strategy.{key}"), message);
             }
+        }
+    }
+}
+
+/// A Service that keeps its role can't take turns. Argo has no words on it: there the two roles take the Service from each
+/// other for ever.
+fn check_apart(fields: &mut Fields<'_>, services: &Services<'_>, PingPong { ping, pong }: &PingPong) {
+    for (key, name) in [("pingService", ping), ("pongService", pong)] {
+        let fixed = [("canaryService", services.canary), ("stableService", services.stable)];
+        if let Some((other, _)) = fixed.iter().find(|(_, fixed)| *fixed == Some(name.as_str())) {
+            let message = format!("Invalid value: {name:?}: a Service that takes turns can't be the {other} too");
+            fields.problem(&format!("spec.strategy.pingPong.{key}"), message);
         }
     }
 }

@@ -5,8 +5,8 @@ use object_model::{Object, PodHash};
 use serde_json::Value;
 use traffic_split::Observed;
 
-use super::act;
 use super::replica_set::ReplicaSetView;
+use super::services;
 use super::snapshot::Snapshot;
 use crate::{Action, ObjectRef, Plan, Precondition, Violation};
 
@@ -69,7 +69,7 @@ fn removal(
         return refuse("has pods");
     }
     let is_stable = snapshot.status.stable.as_ref() == Some(&set.hash);
-    if set.hash == snapshot.hash || is_stable || services(snapshot).any(|hash| hash == set.hash) {
+    if set.hash == snapshot.hash || is_stable || in_service(snapshot).any(|hash| hash == set.hash) {
         return refuse("is in use");
     }
     let in_use =
@@ -110,10 +110,10 @@ fn forgetting(snapshot: &Snapshot, target: &ObjectRef, precondition: &Preconditi
 }
 
 /// The versions that any Service or subset of the Rollout selects.
-fn services(snapshot: &Snapshot) -> impl Iterator<Item = PodHash> {
+fn in_service(snapshot: &Snapshot) -> impl Iterator<Item = PodHash> {
     let blue_green = [&snapshot.active_service, &snapshot.preview_service];
-    let canary = [act::stable_hash(snapshot), act::canary_hash(snapshot)];
-    blue_green.into_iter().map(|service| act::selected(service.as_deref())).chain(canary).flatten()
+    let blue_green = blue_green.into_iter().filter_map(|service| services::selected(service.as_deref()));
+    blue_green.chain(services::all_hashes(snapshot))
 }
 
 fn hash_of(service: Option<&Object>) -> Option<&str> {
@@ -128,7 +128,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     if to >= u64::from(set.desired) {
         return None;
     }
-    let stable = act::stable_selects(snapshot, &set.hash);
+    let stable = services::some_stable_selects(snapshot, &set.hash);
     let gives_up = snapshot.canary().is_some_and(|canary| canary.dynamic_stable_scale);
     let share = 100 - canary_share(snapshot).min(100);
     let needed = match gives_up {
@@ -148,7 +148,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
             format!("ReplicaSet {name} serves the active Service and would get {to} pods"),
         ));
     }
-    let canary = act::canary_selects(snapshot, &set.hash);
+    let canary = services::some_canary_selects(snapshot, &set.hash);
     let weight = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
     if canary && !stable && weight > 0 && to == 0 {
         return Some((
@@ -184,23 +184,27 @@ fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
     if let Some(broken) = shares_of_experiments(snapshot, action, &after) {
         return Some(broken);
     }
-    let highest = |shares: &[Observed]| shares.iter().map(|seen| seen.canary).max().unwrap_or(0);
-    let touched: Vec<_> = after.into_iter().filter(|seen| snapshot.routing.writes(action, &seen.object)).collect();
-    let to = highest(&touched);
-    let now = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).min().unwrap_or(0);
-    if to <= now {
-        return None;
-    }
-    let selected = act::canary_hash(snapshot);
-    let available =
-        snapshot.sets.iter().find(|set| Some(&set.hash) == selected.as_ref()).map_or(0, |set| set.available);
-    if available == 0 {
-        return Some((
-            "weight-needs-ready-pods",
-            format!("the canary would get {to} % of the traffic without an available pod"),
-        ));
-    }
-    None
+    let before: Vec<Observed> = snapshot.routing.shares(snapshot, None).collect();
+    let had = |seen: &Observed| {
+        let same = before.iter().find(|it| it.object == seen.object && it.pointer == seen.pointer);
+        same.map_or(0, |it| it.canary)
+    };
+    let touched = after.iter().filter(|seen| snapshot.routing.writes(action, &seen.object));
+    let raised = touched
+        .filter(|seen| seen.canary > had(seen) && !leads_to_pods(snapshot, seen))
+        .max_by_key(|seen| seen.canary)?;
+    let message = format!("the canary would get {} % of the traffic without an available pod", raised.canary);
+    Some(("weight-needs-ready-pods", message))
+}
+
+/// Whether what a route gives the canary reaches a version with available pods.
+fn leads_to_pods(snapshot: &Snapshot, seen: &Observed) -> bool {
+    let pair = snapshot.routing.pair_of(snapshot, &seen.object);
+    let selected = match pair.names.canary {
+        Some(_) => pair.canary_hash(),
+        None => services::canary_hash(snapshot),
+    };
+    snapshot.sets.iter().any(|set| Some(&set.hash) == selected.as_ref() && set.available > 0)
 }
 
 /// Others than the two versions get more of the traffic only by an experiment whose pods are all available.
@@ -249,7 +253,8 @@ fn selector(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static 
     if snapshot.active_service.as_deref().is_some_and(|service| service.name() == name) {
         return promotion(snapshot, name, to);
     }
-    let stable = snapshot.stable_service.as_deref().filter(|service| service.name() == name)?;
+    let mut all = snapshot.services.pairs().filter_map(|pair| pair.stable.as_deref());
+    let stable = all.find(|service| service.name() == name)?;
     let available =
         |hash: &str| snapshot.sets.iter().find(|set| set.hash.as_str() == hash).map_or(0, |set| set.available);
     let now = hash_of(Some(stable))?;
