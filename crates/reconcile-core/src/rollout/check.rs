@@ -130,9 +130,10 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     }
     let stable = services::some_stable_selects(snapshot, &set.hash);
     let gives_up = snapshot.canary().is_some_and(|canary| canary.dynamic_stable_scale);
-    let share = 100 - canary_share(snapshot).min(100);
+    let total = u64::from(snapshot.weight_total());
+    let share = total - canary_share(snapshot).min(total);
     let needed = match gives_up {
-        true => (u64::from(snapshot.spec.replicas) * share).div_ceil(100),
+        true => (u64::from(snapshot.spec.replicas) * share).div_ceil(total.max(1)),
         false => u64::from(snapshot.spec.replicas),
     };
     if stable && snapshot.spec.is_routed() && to < needed {
@@ -153,7 +154,7 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     if canary && !stable && weight > 0 && to == 0 {
         return Some((
             "traffic-leaves-before-pods",
-            format!("ReplicaSet {name} gets {weight} % of the traffic and would be scaled to 0"),
+            format!("ReplicaSet {name} gets {weight} of {total} of the traffic and would be scaled to 0"),
         ));
     }
     None
@@ -170,15 +171,15 @@ fn canary_share(snapshot: &Snapshot) -> u64 {
     snapshot.routing.shares(snapshot, None).map(|seen| u64::from(seen.canary)).min().unwrap_or(0)
 }
 
-/// Weights are shares of 100, and only a version with ready pods gets more of them.
+/// Weights add up to their total, and only a version with ready pods gets more of them.
 fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String)> {
     let after: Vec<_> = snapshot.routing.shares(snapshot, Some(action)).collect();
     for seen in &after {
         let sum = u64::from(seen.canary) + u64::from(seen.stable) + u64::from(seen.other);
         let is_touched = snapshot.routing.writes(action, &seen.object);
-        if is_touched && sum != 100 && seen.canary + seen.stable > 0 {
+        if is_touched && sum != u64::from(snapshot.weight_total()) && seen.canary + seen.stable > 0 {
             let given = (seen.canary, seen.stable, seen.other);
-            return Some(("weights-sum-to-100", format!("the weights of {} would be {given:?}", seen.object)));
+            return Some(("weights-sum-to-their-total", format!("the weights of {} would be {given:?}", seen.object)));
         }
     }
     if let Some(broken) = shares_of_experiments(snapshot, action, &after) {
@@ -193,7 +194,11 @@ fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
     let raised = touched
         .filter(|seen| seen.canary > had(seen) && !leads_to_pods(snapshot, seen))
         .max_by_key(|seen| seen.canary)?;
-    let message = format!("the canary would get {} % of the traffic without an available pod", raised.canary);
+    let message = format!(
+        "the canary would get {} of {} of the traffic without an available pod",
+        raised.canary,
+        snapshot.weight_total()
+    );
     Some(("weight-needs-ready-pods", message))
 }
 
@@ -235,8 +240,10 @@ fn subsets(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
     let after = snapshot.routing.selected_after(action)?;
     let available = |hash: &PodHash| snapshot.sets.iter().find(|set| set.hash == *hash).map_or(0, |set| set.available);
     let share = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
-    let roles =
-        [("stable", &now.stable, &after.stable, share < 100), ("canary", &now.canary, &after.canary, share > 0)];
+    let roles = [
+        ("stable", &now.stable, &after.stable, share < snapshot.weight_total()),
+        ("canary", &now.canary, &after.canary, share > 0),
+    ];
     roles.into_iter().filter(|(.., serves)| *serves).find_map(|(role, now, after, _)| {
         let (now, after) = (now.as_ref()?, after.as_ref()?);
         let broken = now != after && available(now) > 0 && available(after) == 0;

@@ -150,7 +150,7 @@ impl Goal {
         let rest = Self { weight: Weight::ZERO, new: all, stable: all };
         let Some(stable) = progress.stable_set(snapshot) else { return rest };
         // A stable version that gave pods away takes traffic back as its pods return, unless the others have none left.
-        let returning = replicas::least_weight(all, stable.available).min(observed.highest());
+        let returning = replicas::least_weight(all, stable.available, snapshot.weight_total()).min(observed.highest());
         let is_empty = holder(snapshot, new).is_some_and(|set| set.available == 0);
         let keeps = dynamic.is_some() && !is_empty && !bugs::on(Bug::TrafficBackBeforePods);
         let back = if keeps { returning } else { Weight::ZERO };
@@ -170,8 +170,8 @@ impl Goal {
             return Self { weight: back, new, ..rest };
         }
         let weight = match comes_back_in_window(snapshot, progress) {
-            true => Weight::FULL,
-            false => model::weight_at(&snapshot.steps, progress.step_index),
+            true => snapshot.all_traffic(),
+            false => model::weight_at(&snapshot.steps, progress.step_index, snapshot.weight_total()),
         };
         if !snapshot.spec.is_routed() {
             let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
@@ -181,9 +181,10 @@ impl Goal {
         let counts = replicas::routed_counts(&replicas::RoutedState {
             replicas: all,
             weight,
+            total: snapshot.weight_total(),
             scale: model::scale_at(&snapshot.steps, progress.step_index),
             floor: snapshot.canary().and_then(|canary| canary.min_pods),
-            dynamic_stable: dynamic.map(|_| observed.highest().complement(Weight::FULL.get())),
+            dynamic_stable: dynamic.map(|_| observed.highest().complement(snapshot.weight_total())),
         });
         Self { weight, new: counts.canary, stable: counts.stable }
     }
@@ -202,6 +203,7 @@ impl Goal {
         });
         let way = replicas::way_back(&replicas::WayBackState {
             replicas: snapshot.spec.replicas,
+            total: snapshot.weight_total(),
             weights: weights.collect(),
             current: observed.highest(),
             canary_available: new.available,
@@ -525,7 +527,7 @@ fn advance(
         step(snapshot, progress, goal, observed, new, plan);
         return;
     }
-    let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(Weight::FULL);
+    let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(snapshot.all_traffic());
     if has_enough(snapshot, new, all) && traffic_is_there {
         let why = match snapshot.status.promote_full {
             _ if comes_back_in_window(snapshot, progress) => "Rollback within window".to_owned(),

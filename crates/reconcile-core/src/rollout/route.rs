@@ -51,7 +51,7 @@ impl Observed {
 pub(super) fn observe(snapshot: &Snapshot) -> Observed {
     let routing = &snapshot.routing;
     let seen = routing.shares(snapshot, None);
-    let weights: Vec<Weight> = seen.map(|route| Weight::new(i64::from(route.canary)).unwrap_or(Weight::FULL)).collect();
+    let weights: Vec<Weight> = seen.map(|route| Weight::capped(route.canary, snapshot.weight_total())).collect();
     let highest = weights.iter().copied().max().unwrap_or(Weight::ZERO);
     if let Some(kind) = routing.absent.first() {
         return Observed::Unusable { why: format!("the cluster serves no {kind}"), highest };

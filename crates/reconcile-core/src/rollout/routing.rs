@@ -140,6 +140,7 @@ pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
     let (routing, main) = (&snapshot.routing, &snapshot.services.main);
     let (header_routes, mirror_routes) = managed_routes::wanted(snapshot);
     Split {
+        total: snapshot.weight_total(),
         turns: snapshot.services.turns().map(|pair| turns(snapshot, pair, weight)),
         additional: routing.additional.clone(),
         header_routes,
@@ -176,8 +177,7 @@ fn turns(snapshot: &Snapshot, pair: &ServicePair, weight: Weight) -> Turns {
 fn in_turns(snapshot: &Snapshot, pair: &ServicePair) -> Weight {
     let shares = snapshot.routing.shares(snapshot, None);
     let own = shares.filter(|seen| snapshot.routing.pair_of(snapshot, &seen.object).names == pair.names);
-    let highest = own.map(|seen| i64::from(seen.canary)).max().unwrap_or(0);
-    Weight::new(highest).unwrap_or(Weight::FULL)
+    Weight::capped(own.map(|seen| seen.canary).max().unwrap_or(0), snapshot.weight_total())
 }
 
 /// The kind of a traffic object, in the version that is watched.

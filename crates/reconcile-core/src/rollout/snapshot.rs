@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::Problem;
 use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
-use object_model::{Duration, Object, PodHash, Timestamp, Uid};
+use object_model::{Duration, Object, PodHash, Timestamp, Uid, Weight};
 
 use super::experiments::{self, ExperimentView};
 use super::model::{self, Step, StepKind};
@@ -171,6 +171,16 @@ impl Snapshot {
     /// The canary strategy.
     pub fn canary(&self) -> Option<&Canary> {
         model::canary_of(&self.spec)
+    }
+
+    /// What weights are shares of.
+    pub fn weight_total(&self) -> u32 {
+        self.canary().map_or(Weight::FULL.get(), |canary| canary.weight_total)
+    }
+
+    /// The weight of a version that has all traffic.
+    pub fn all_traffic(&self) -> Weight {
+        Weight::capped(self.weight_total(), self.weight_total())
     }
 
     /// The blue-green strategy.

@@ -224,7 +224,7 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
                     "serviceName": names.canary.unwrap_or_default(),
                 },
                 "stable": {
-                    "weight": weight.complement(Weight::FULL.get()).get().saturating_sub(others),
+                    "weight": weight.complement(snapshot.weight_total()).get().saturating_sub(others),
                     "podTemplateHash": progress.stable.as_ref().map(ToString::to_string).unwrap_or_default(),
                     "serviceName": names.stable.unwrap_or_default(),
                 },
