@@ -407,6 +407,8 @@ fn job_begun(input: &RunInput<'_>, key: &QueryKey) -> Measurement {
     Measurement {
         phase: Phase::Running,
         started_at: Some(whole_second(input.now)),
+        // From now on, as Argo's first one says; the later ones are its timetable of looks at a Job that is watched here.
+        resume_at: Some(whole_second(input.now)),
         metadata: BTreeMap::from([(JOB_NAME.to_owned(), name)]),
         ..Measurement::default()
     }

@@ -44,6 +44,12 @@ impl Weight {
         }
     }
 
+    /// The share that something has of `total`, all of it when it claims more.
+    #[must_use]
+    pub fn capped(weight: u32, total: u32) -> Self {
+        Self(weight.min(total))
+    }
+
     /// The share as a number.
     pub fn get(self) -> u32 {
         self.0

@@ -58,7 +58,7 @@ const fn tale(name: &'static str, about: &'static str, rests: &'static [Rest]) -
 }
 
 /// Every provider of traffic, both strategies, and the ways to end an update.
-pub static TALES: [Tale; 24] = [
+pub static TALES: [Tale; 25] = [
     tale("istio-host-split", "A canary behind Istio by hosts.", &[Paused, Healthy]),
     tale("istio-subset-split", "A canary behind Istio by subsets, which are let go.", &[Paused, Healthy, Healthy]),
     tale("istio-header-route", "A header leads to the canary for a while.", &[Paused, Paused, Healthy]),
@@ -66,6 +66,11 @@ pub static TALES: [Tale; 24] = [
     tale(
         "ping-pong",
         "Two Services take turns, and an update is aborted in between.",
+        &[Paused, Healthy, Paused, Degraded, Paused, Healthy],
+    ),
+    tale(
+        "alb-mesh-ping-pong",
+        "Two Services take turns behind ALB, beside two fixed ones behind Istio.",
         &[Paused, Healthy, Paused, Degraded, Paused, Healthy],
     ),
     tale("smi-and-nginx", "A canary behind a TrafficSplit and an Ingress at once.", &[Paused, Healthy]),

@@ -56,7 +56,7 @@ pub use istio::{DestinationRuleRef, IstioTarget, TcpRoute, TlsRoute, VirtualServ
 pub use nginx::NginxTarget;
 pub use service::select_pods;
 pub use smi::SmiTarget;
-pub use split::{Destination, HeaderMatch, HeaderRoute, MirrorRoute, RequestMatch, Split, StringMatch};
+pub use split::{Destination, HeaderMatch, HeaderRoute, MirrorRoute, RequestMatch, Split, StringMatch, Turns};
 pub use target::{
     Live, Observed, Selected, SplitPlan, Target, Verification, left_behind, managed_names, observe, plan, restore,
     selected, verify,

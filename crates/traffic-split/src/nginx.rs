@@ -12,6 +12,8 @@ use crate::{Change, Split, SplitError};
 
 /// The longest name of an object.
 const NAME_MAX: usize = 253;
+/// What weights are shares of where no annotation says it.
+const TOTAL_DEFAULT: u32 = 100;
 const PREFIX_DEFAULT: &str = "nginx.ingress.kubernetes.io";
 
 /// The `nginx` section of a Rollout's traffic routing.
@@ -69,6 +71,10 @@ impl NginxTarget {
         self.stable_ingresses.iter().flat_map(pair).collect()
     }
 
+    fn total_annotation(&self) -> String {
+        format!("{}/canary-weight-total", self.annotation_prefix)
+    }
+
     fn weight_annotation(&self) -> String {
         format!("{}/canary-weight", self.annotation_prefix)
     }
@@ -102,6 +108,10 @@ fn change(split: &Split, target: &NginxTarget, name: &str, live: &Live) -> Resul
     let mut merged = existing.clone();
     for (key, value) in wanted.annotations() {
         merged.set_annotation(key, value);
+    }
+    let total = target.total_annotation();
+    if existing.annotation(&total).is_some() {
+        merged.set_annotation(&total, &split.total.to_string());
     }
     for part in ["tls", "ingressClassName", "rules"] {
         if let Some(value) = wanted.pointer(&format!("/spec/{part}")) {
@@ -148,8 +158,8 @@ fn annotations(split: &Split, target: &NginxTarget, stable: &Object) -> BTreeMap
     all.extend(target.canary_annotations.clone());
     all.insert(format!("{prefix}/canary"), "true".to_owned());
     all.insert(target.weight_annotation(), split.weight.to_string());
-    if split.total != 100 {
-        all.insert(format!("{prefix}/canary-weight-total"), split.total.to_string());
+    if split.total != TOTAL_DEFAULT {
+        all.insert(target.total_annotation(), split.total.to_string());
     }
     all
 }
@@ -179,14 +189,17 @@ pub(crate) fn restore(target: &NginxTarget, live: &Live, planned: &mut SplitPlan
     }
 }
 
-/// Tells the weights of one target; an Ingress that is not there sends nothing to the canary.
+/// Tells the weights of one target; an Ingress that is not there sends nothing to the canary. A share of another total is
+/// rounded up: it is never less than what the canary gets.
 pub(crate) fn observe(split: &Split, target: &NginxTarget, live: &Live) -> Vec<Observed> {
-    let key = target.weight_annotation();
+    let (key, total_key) = (target.weight_annotation(), target.total_annotation());
     let pointer = format!("/metadata/annotations/{}", crate::change::escaped(&key));
     let read = |stable: &String| {
         let object = target.ingress(&target.canary_name(stable));
-        let weight = live.get(&object).and_then(|ingress| ingress.annotation(&key)?.parse().ok());
-        let canary: u32 = weight.unwrap_or(0);
+        let number = |key: &str| live.get(&object)?.annotation(key)?.parse::<u32>().ok();
+        let (weight, total) = (number(&key).unwrap_or(0), number(&total_key).unwrap_or(TOTAL_DEFAULT).max(1));
+        let exact = (u64::from(weight) * u64::from(split.total)).div_ceil(u64::from(total));
+        let canary = u32::try_from(exact).unwrap_or(u32::MAX);
         Observed::new(object, &pointer, Shares { canary, stable: split.total.saturating_sub(canary), other: 0 })
     };
     target.stable_ingresses.iter().map(read).collect()

@@ -1,5 +1,7 @@
 //! What is wanted of traffic, in no provider's words.
 
+use std::borrow::Cow;
+
 use object_model::{PodHash, Weight};
 use serde_json::{Map, Value};
 
@@ -29,6 +31,18 @@ impl Destination {
     }
 }
 
+/// Two Services that take turns at the two roles, beside the two fixed ones of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turns {
+    /// The one whose turn it is to lead to the version that is tried.
+    pub canary: Destination,
+    /// The one that leads to the version that serves.
+    pub stable: Destination,
+    /// The canary's share by this pair: the roles change in one moment, when a version becomes stable, while the weights of
+    /// the fixed pair go back after that.
+    pub weight: Weight,
+}
+
 /// How all traffic is divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
@@ -40,6 +54,8 @@ pub struct Split {
     pub weight: Weight,
     /// What it is a share of.
     pub total: u32,
+    /// Another pair of Services for the same versions, for the providers that prefer such as take turns.
+    pub turns: Option<Turns>,
     /// Others with shares of their own, such as experiments.
     pub additional: Vec<(Destination, Weight)>,
     /// Requests that go to the canary by their headers.
@@ -59,6 +75,7 @@ impl Split {
             stable,
             weight,
             total: 100,
+            turns: None,
             additional: Vec::new(),
             header_routes: Vec::new(),
             mirror_routes: Vec::new(),
@@ -71,11 +88,18 @@ impl Split {
     pub fn all_stable(&self) -> Self {
         Self {
             weight: Weight::ZERO,
+            turns: self.turns.clone().map(|turns| Turns { weight: Weight::ZERO, ..turns }),
             additional: Vec::new(),
             header_routes: Vec::new(),
             mirror_routes: Vec::new(),
             ..self.clone()
         }
+    }
+
+    /// The split as a provider carries it that prefers Services which take turns.
+    pub(crate) fn in_turns(&self) -> Cow<'_, Self> {
+        let Some(Turns { canary, stable, weight }) = self.turns.clone() else { return Cow::Borrowed(self) };
+        Cow::Owned(Self { canary, stable, weight, turns: None, ..self.clone() })
     }
 
     /// What is left for stable.

@@ -200,7 +200,7 @@ pub fn plan(split: &Split, targets: &[Target], live: &Live) -> SplitPlan {
         match target {
             Target::Istio(target) => istio::plan(split, target, live, &mut planned),
             Target::Nginx(target) => nginx::plan(split, target, live, &mut planned),
-            Target::Alb(target) => alb::plan(split, target, live, &mut planned),
+            Target::Alb(target) => alb::plan(&split.in_turns(), target, live, &mut planned),
             Target::Smi(target) => smi::plan(split, target, live, &mut planned),
             Target::Ambassador(target) => ambassador::plan(split, target, live, &mut planned),
             Target::AppMesh(target) => app_mesh::plan(split, target, live, &mut planned),
@@ -224,7 +224,7 @@ pub fn restore(split: &Split, targets: &[Target], live: &Live) -> SplitPlan {
         match target {
             Target::Istio(target) => istio::restore(split, target, live, &mut planned),
             Target::Nginx(target) => nginx::restore(target, live, &mut planned),
-            Target::Alb(target) => alb::restore(split, target, live, &mut planned),
+            Target::Alb(target) => alb::restore(&split.in_turns(), target, live, &mut planned),
             Target::Smi(target) => smi::restore(target, live, &mut planned),
             Target::Ambassador(target) => ambassador::restore(target, live, &mut planned),
             Target::AppMesh(target) => app_mesh::restore(split, target, live, &mut planned),
@@ -284,7 +284,7 @@ pub fn observe(split: &Split, targets: &[Target], live: &Live) -> Vec<Observed> 
         .flat_map(|target| match target {
             Target::Istio(target) => istio::observe(split, target, live),
             Target::Nginx(target) => nginx::observe(split, target, live),
-            Target::Alb(target) => alb::observe(split, target, live),
+            Target::Alb(target) => alb::observe(&split.in_turns(), target, live),
             Target::Smi(target) => smi::observe(split, target, live),
             Target::Ambassador(target) => ambassador::observe(split, target, live),
             Target::AppMesh(target) => app_mesh::observe(split, target, live),

@@ -107,12 +107,13 @@ fn rollout_head(rollout: &Object, family: &Family, head: &mut impl FnMut(&str, &
         }
         let set = steps.iter().take(index + 1).rev().find_map(|step| step.get("setWeight")?.as_i64());
         let is_done = rollout.str_at("/status/stableRS") == rollout.str_at("/status/currentPodHash");
-        let set = if is_done || index >= steps.len() { 100 } else { set.unwrap_or(0) };
+        let total = rollout.int_at("/spec/strategy/canary/trafficRouting/maxTrafficWeight").unwrap_or(100);
+        let set = if is_done || index >= steps.len() { total } else { set.unwrap_or(0) };
         head("  SetWeight:", &set.to_string());
         let routed = rollout.int_at("/status/canary/weights/canary/weight");
         let (new, all) = (number("/status/updatedReplicas"), number("/status/replicas"));
-        let by_pods = if all > 0 { new * 100 / all } else { 0 };
-        head("  ActualWeight:", &if is_done { 100 } else { routed.unwrap_or(by_pods) }.to_string());
+        let by_pods = if all > 0 { new.saturating_mul(total) / all } else { 0 };
+        head("  ActualWeight:", &if is_done { total } else { routed.unwrap_or(by_pods) }.to_string());
     }
     let mut sets = family.sets_of(rollout);
     for experiment in family.experiments.iter().filter(|experiment| is_child(experiment, rollout)) {

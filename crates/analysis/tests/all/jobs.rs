@@ -40,6 +40,7 @@ fn a_job_is_created_once_and_its_end_is_the_reading() {
         let measurement = drive.status.result("smoke").unwrap().measurements[0].clone();
         assert_eq!(measurement.phase, Phase::Running);
         assert_eq!(measurement.metadata["job-name"], "run-1.smoke.1");
+        assert_eq!(measurement.resume_at, Some(at(0)), "as Argo has it: looked at from now on");
         drive.second = 5;
         assert!(drive.step().jobs.is_empty(), "what was begun is not begun again");
         drive.jobs.insert("run-1.smoke.1".to_owned(), JobState::Running);

@@ -61,6 +61,8 @@ pub struct Canary {
     pub analysis: Option<AnalysisRef>,
     /// `trafficRouting` as written; `None` when it names no provider.
     pub routing: Option<Value>,
+    /// `trafficRouting.maxTrafficWeight`, 100: what weights are shares of.
+    pub weight_total: u32,
     /// `trafficRouting.managedRoutes`: names, first is strongest.
     pub managed_routes: Vec<String>,
     /// `scaleDownDelaySeconds`, 30 s: how long an old ReplicaSet stays after traffic left it.
@@ -112,11 +114,11 @@ pub(crate) fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
     };
     check_services(fields, &services, canary.get("trafficRouting").unwrap_or(&Value::Null));
     check_delays(fields, canary, routing.is_some());
-    check_total(fields, canary);
+    let weight_total = read_total(fields, canary);
     let delay = read_seconds(fields, at, canary, "scaleDownDelaySeconds");
     let abort_delay = read_seconds(fields, at, canary, "abortScaleDownDelaySeconds");
     Canary {
-        steps: read_steps(fields, part("steps"), canary.get("trafficRouting"), managed_routes.as_deref()),
+        steps: read_steps(fields, part("steps"), canary.get("trafficRouting"), managed_routes.as_deref(), weight_total),
         raw_steps: canary.get("steps").cloned().unwrap_or(Value::Null),
         canary_service,
         stable_service,
@@ -125,6 +127,7 @@ pub(crate) fn read_canary(fields: &mut Fields<'_>, canary: &Value) -> Canary {
         max_unavailable,
         analysis: part("analysis").map(|value| read_analysis(fields, &format!("{at}.analysis"), value)),
         routing,
+        weight_total,
         managed_routes: managed_routes.unwrap_or_default(),
         scale_down_delay: delay.unwrap_or(Duration::from_secs(30)),
         scale_down_delay_revisions: read_count(fields, at, canary, "scaleDownDelayRevisionLimit"),
@@ -176,10 +179,7 @@ fn check_services(fields: &mut Fields<'_>, services: &Services<'_>, routing: &Va
     }
     if let Some(ping_pong) = services.ping_pong {
         check_ping_pong(fields, ping_pong, routing);
-        if services.canary.is_some() || services.stable.is_some() {
-            let message = "is not served yet beside canaryService and stableService";
-            fields.problem("spec.strategy.canary.pingPong", message);
-        }
+        check_apart(fields, services, ping_pong);
     }
     if needs_two_services(routing, services.ping_pong.is_some()) {
         let message = "Invalid value: \"\": Canary service and Stable service must to be set to use Traffic Routing";
@@ -187,6 +187,18 @@ fn check_services(fields: &mut Fields<'_>, services: &Services<'_>, routing: &Va
             if name.is_none() {
                 fields.problem(&format!("spec.strategy.{key}"), message);
             }
+        }
+    }
+}
+
+/// A Service that keeps its role can't take turns. Argo has no words on it: there the two roles take the Service from each
+/// other for ever.
+fn check_apart(fields: &mut Fields<'_>, services: &Services<'_>, PingPong { ping, pong }: &PingPong) {
+    for (key, name) in [("pingService", ping), ("pongService", pong)] {
+        let fixed = [("canaryService", services.canary), ("stableService", services.stable)];
+        if let Some((other, _)) = fixed.iter().find(|(_, fixed)| *fixed == Some(name.as_str())) {
+            let message = format!("Invalid value: {name:?}: a Service that takes turns can't be the {other} too");
+            fields.problem(&format!("spec.strategy.pingPong.{key}"), message);
         }
     }
 }
@@ -235,16 +247,22 @@ fn needs_two_services(routing: &Value, takes_turns: bool) -> bool {
         || (!takes_turns && (has("alb") || has("plugins") || has("istio") && !by_subset))
 }
 
-/// Argo's words on a total of weights, and ours on the one that is served.
-fn check_total(fields: &mut Fields<'_>, canary: &Value) {
+/// What weights are shares of, with Argo's words on the providers that take another total than 100, and ours on one that
+/// leaves nothing to divide.
+fn read_total(fields: &mut Fields<'_>, canary: &Value) -> u32 {
+    const USUAL: u32 = 100;
     let routing = canary.get("trafficRouting").unwrap_or(&Value::Null);
-    let Some(total) = routing.get("maxTrafficWeight").filter(|value| !value.is_null()) else { return };
+    let Some(total) = routing.get("maxTrafficWeight").filter(|value| !value.is_null()) else { return USUAL };
+    let number = total.as_i64().and_then(|total| i32::try_from(total).ok()).and_then(|total| u32::try_from(total).ok());
+    let number = number.filter(|total| *total > 0);
     if !has_provider(routing, "nginx") && !has_provider(routing, "plugins") {
         let message = "Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins";
         fields.problem("spec.strategy.trafficRouting.maxTrafficWeight", format!("Invalid value: {total}: {message}"));
-    } else if total.as_u64() != Some(100) {
-        fields.problem("spec.strategy.canary.trafficRouting.maxTrafficWeight", "is not served yet but as 100");
+    } else if number.is_none() {
+        let message = format!("Invalid value: {total}: needs to be at least 1");
+        fields.problem("spec.strategy.trafficRouting.maxTrafficWeight", message);
     }
+    number.unwrap_or(USUAL)
 }
 
 fn read_threshold(fields: &mut Fields<'_>, at: &str, canary: &Value) -> Option<ProgressThreshold> {

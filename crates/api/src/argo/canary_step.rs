@@ -45,11 +45,13 @@ const ALONE: [&str; 4] = ["pause", "setWeight", "experiment", "analysis"];
 const KINDS: [&str; 8] =
     ["pause", "setCanaryScale", "setWeight", "experiment", "analysis", "setHeaderRoute", "setMirrorRoute", "plugin"];
 
-/// What steps may lean on: the providers of traffic, and the names of the routes that are managed.
+/// What steps may lean on: the providers of traffic, the names of the routes that are managed, and what weights are shares
+/// of.
 #[derive(Clone, Copy)]
 struct Ground<'a> {
     routing: Option<&'a Value>,
     managed: Option<&'a [String]>,
+    weight_total: u32,
 }
 
 pub(crate) fn read_steps(
@@ -57,8 +59,9 @@ pub(crate) fn read_steps(
     steps: Option<&Value>,
     routing: Option<&Value>,
     managed: Option<&[String]>,
+    weight_total: u32,
 ) -> Vec<CanaryStep> {
-    let ground = Ground { routing: routing.filter(|routing| !routing.is_null()), managed };
+    let ground = Ground { routing: routing.filter(|routing| !routing.is_null()), managed, weight_total };
     let items = steps.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut read = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -87,7 +90,7 @@ fn read_step(fields: &mut Fields<'_>, at: &str, item: &Value, ground: Ground<'_>
 
 fn read_kind(fields: &mut Fields<'_>, at: &str, kind: &str, value: &Value, ground: Ground<'_>) -> Option<CanaryStep> {
     match kind {
-        "setWeight" => weight(fields, at, value).map(CanaryStep::SetWeight),
+        "setWeight" => weight(fields, at, value, ground.weight_total).map(CanaryStep::SetWeight),
         "pause" => pause(fields, at, value),
         "setCanaryScale" => scale(fields, at, value, ground.routing.is_some()),
         "analysis" => {
@@ -143,10 +146,10 @@ fn check_arguments(fields: &mut Fields<'_>, at: &str, analysis: &Value) {
     }
 }
 
-fn weight(fields: &mut Fields<'_>, at: &str, value: &Value) -> Option<u32> {
-    let weight = value.as_u64().and_then(|weight| u32::try_from(weight).ok()).filter(|weight| *weight <= 100);
+fn weight(fields: &mut Fields<'_>, at: &str, value: &Value, total: u32) -> Option<u32> {
+    let weight = value.as_u64().and_then(|weight| u32::try_from(weight).ok()).filter(|weight| *weight <= total);
     if weight.is_none() {
-        let message = format!("Invalid value: {value}: SetWeight needs to be between 0 and 100");
+        let message = format!("Invalid value: {value}: SetWeight needs to be between 0 and {total}");
         fields.problem(&format!("{at}.setWeight"), message);
     }
     weight

@@ -210,6 +210,8 @@ pub struct TemplateStatus {
     pub service: String,
     /// `podTemplateHash`.
     pub hash: String,
+    /// `collisionCount`: how many names for its ReplicaSet were somebody else's.
+    pub collision_count: Option<u32>,
 }
 
 /// One entry of `status.analysisRuns`.
@@ -257,6 +259,7 @@ impl ExperimentStatus {
             changed_at: parse_time(&text(item, "lastTransitionTime")),
             service: text(item, "serviceName"),
             hash: text(item, "podTemplateHash"),
+            collision_count: Some(number(item, "collisionCount")).filter(|count| *count > 0),
         });
         let runs = object.list_at("/status/analysisRuns").iter().map(|item| ExperimentRunStatus {
             name: text(item, "name"),

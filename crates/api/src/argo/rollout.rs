@@ -233,13 +233,13 @@ mod tests {
     #[test]
     fn what_can_not_be_honoured_is_said_by_name() {
         let (_, problems) = rollout(
-            json!({"canary": {"steps": [{"setWeight": 120}, {"plugin": {"name": "a"}}], "trafficRouting": {"maxTrafficWeight": 1000}}}),
+            json!({"canary": {"steps": [{"setWeight": 1200}, {"plugin": {"name": "a"}}], "trafficRouting": {"maxTrafficWeight": 1000}}}),
         );
         assert_eq!(
             problems,
             [
                 "spec.strategy.trafficRouting.maxTrafficWeight: Invalid value: 1000: Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins",
-                "spec.strategy.steps[0].setWeight: Invalid value: 120: SetWeight needs to be between 0 and 100",
+                "spec.strategy.steps[0].setWeight: Invalid value: 1200: SetWeight needs to be between 0 and 1000",
                 "spec.strategy.steps[1]: the step `plugin` is not served yet; setWeight, pause, setCanaryScale, analysis, experiment, setHeaderRoute and setMirrorRoute are",
             ]
         );

@@ -29,7 +29,7 @@ pub(super) fn advance(snapshot: &Snapshot, template: &ExperimentTemplate, draft:
             }
         }
         None if !is_over => {
-            trouble = create(snapshot, template, objects, plan);
+            trouble = create(snapshot, template, objects, &mut status, plan);
             status.changed_at = status.changed_at.or(Some(snapshot.now));
         }
         None => {}
@@ -110,11 +110,12 @@ fn tell(snapshot: &Snapshot, before: &TemplateStatus, status: &TemplateStatus, p
     note(snapshot, plan, kind, reason, &text, &transition);
 }
 
-/// Makes the ReplicaSet, empty; says why it can't be made.
+/// Makes the ReplicaSet, empty, or counts that its name is somebody else's; says why it can't be made.
 fn create(
     snapshot: &Snapshot,
     template: &ExperimentTemplate,
     objects: &TemplateView,
+    status: &mut TemplateStatus,
     plan: &mut Plan,
 ) -> Option<String> {
     let name = snapshot.set_name(template);
@@ -124,7 +125,9 @@ fn create(
             plan.wait(format!("ReplicaSet {name}"), "an earlier one of this name is being deleted");
             return None;
         }
-        return failed(&format!("replicasets.apps \"{name}\" already exists and is not of this experiment"));
+        status.collision_count = Some(status.collision_count.unwrap_or(0).saturating_add(1));
+        plan.wait(format!("ReplicaSet {name}"), "its name belongs to somebody else; taking another");
+        return None;
     }
     if let Some(refusal) = &objects.set_refusal {
         return failed(&refusal.message);
@@ -144,7 +147,7 @@ fn manifest(snapshot: &Snapshot, template: &ExperimentTemplate) -> Value {
         // The label of a Rollout's version: these pods are another version, which only the experiment has.
         labels.remove(names::POD_TEMPLATE_HASH);
     }
-    let hash = pod_hash(&pod, None);
+    let hash = pod_hash(&pod, snapshot.collisions(template));
     let mut selector = template.selector.clone();
     put(&mut pod, &["metadata", "labels", names::POD_TEMPLATE_HASH], hash.as_str().into());
     put(&mut selector, &["matchLabels", names::POD_TEMPLATE_HASH], hash.as_str().into());

@@ -118,14 +118,27 @@ impl Snapshot {
         self.spec.templates.iter().any(|template| template.name == name).then(|| name.to_owned())
     }
 
-    /// The name of a template's ReplicaSet.
+    /// The name of a template's ReplicaSet; another one where the first ones are somebody else's. Argo counts, but tries the
+    /// same name again.
     pub fn set_name(&self, template: &ExperimentTemplate) -> String {
+        match self.collisions(template) {
+            Some(count) => format!("{}-{count}", self.name_of(template)),
+            None => self.name_of(template),
+        }
+    }
+
+    /// How many names for a template's ReplicaSet were somebody else's.
+    pub fn collisions(&self, template: &ExperimentTemplate) -> Option<u32> {
+        self.status.template(&template.name)?.collision_count
+    }
+
+    fn name_of(&self, template: &ExperimentTemplate) -> String {
         format!("{}-{}", self.experiment.name(), template.name)
     }
 
     /// The name of a template's Service.
     pub fn service_name(&self, template: &ExperimentTemplate) -> String {
-        template.service.clone().flatten().unwrap_or_else(|| self.set_name(template))
+        template.service.clone().flatten().unwrap_or_else(|| self.name_of(template))
     }
 
     /// The experiment's namespace.

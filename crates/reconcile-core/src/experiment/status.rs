@@ -130,6 +130,9 @@ fn template_json(template: &TemplateStatus) -> Value {
     put_text(&mut json, "lastTransitionTime", &time(template.changed_at));
     put_text(&mut json, "serviceName", &template.service);
     put_text(&mut json, "podTemplateHash", &template.hash);
+    if let Some(count) = template.collision_count {
+        json.insert("collisionCount".to_owned(), count.into());
+    }
     Value::Object(json)
 }
 

@@ -3,13 +3,14 @@
 use api::argo::AntiAffinity;
 use api::names;
 use diff_engine::{Claims, FieldPointer};
-use object_model::{PodHash, Weight, format_time};
+use object_model::{Weight, format_time};
 use serde_json::{Value, json};
 
 use super::metadata;
 use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::{self, Observed};
+use super::services::{self, selected};
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::time::after;
@@ -263,8 +264,8 @@ pub(super) fn unused_size(snapshot: &Snapshot, progress: &Progress, set: &Replic
     if set.desired == 0 {
         return 0;
     }
-    let is_selected = stable_selects(snapshot, &set.hash)
-        || (observed.highest() > Weight::ZERO && canary_selects(snapshot, &set.hash));
+    let is_selected = services::some_stable_selects(snapshot, &set.hash)
+        || (observed.highest() > Weight::ZERO && services::some_canary_selects(snapshot, &set.hash));
     let serves = is_selected && !bugs::on(Bug::PodsLeaveBeforeTraffic);
     if serves || !matches!(observed, Observed::Weight(_)) {
         return set.desired;
@@ -298,9 +299,7 @@ fn deadlines(snapshot: &Snapshot, scaling: &[Scaling]) -> Vec<Act> {
     let mut acts = Vec::new();
     for change in scaling.iter().filter(|change| change.from > 0 && change.to == change.from) {
         let Some(set) = snapshot.sets.iter().find(|set| set.name() == change.set) else { continue };
-        // Of two Services that take turns the idle one goes on selecting the last version until the next one comes.
-        let takes_turns = canary.ping_pong.is_some();
-        let serves = stable_selects(snapshot, &set.hash) || (!takes_turns && canary_selects(snapshot, &set.hash));
+        let serves = services::keeps(snapshot, &set.hash);
         if !is_unused(snapshot, set) || set.deadline.is_some() || serves || !snapshot.spec.is_routed() {
             continue;
         }
@@ -325,114 +324,6 @@ pub(super) fn wake_for_deadlines(snapshot: &Snapshot, plan: &mut Plan) {
     }
 }
 
-/// Whether the stable Service selects this version.
-pub(super) fn stable_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    stable_hash(snapshot).as_ref() == Some(hash)
-}
-
-/// Whether the canary Service selects this version.
-pub(super) fn canary_selects(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    canary_hash(snapshot).as_ref() == Some(hash)
-}
-
-/// The version that the stable Service selects, or the stable subset of a DestinationRule where no Service is named.
-pub(super) fn stable_hash(snapshot: &Snapshot) -> Option<PodHash> {
-    match snapshot.service_names.stable {
-        Some(_) => selected(snapshot.stable_service.as_deref()),
-        None => snapshot.routing.selected.as_ref()?.stable.clone(),
-    }
-}
-
-/// The version that the canary Service selects, or the canary subset of a DestinationRule where no Service is named.
-pub(super) fn canary_hash(snapshot: &Snapshot) -> Option<PodHash> {
-    match snapshot.service_names.canary {
-        Some(_) => selected(snapshot.canary_service.as_deref()),
-        None => snapshot.routing.selected.as_ref()?.canary.clone(),
-    }
-}
-
-/// Whether every Service that the Rollout names selects this version.
-pub(super) fn services_select(snapshot: &Snapshot, hash: &PodHash) -> bool {
-    let names = &snapshot.service_names;
-    let has_subsets = snapshot.routing.selected.is_some();
-    (names.canary.is_none() && !has_subsets || canary_selects(snapshot, hash))
-        && (names.stable.is_none() && !has_subsets || stable_selects(snapshot, hash))
-}
-
-fn selects(service: Option<&object_model::Object>, hash: &PodHash) -> bool {
-    selected(service).as_ref() == Some(hash)
-}
-
-/// The version that a Service selects.
-pub(super) fn selected(service: Option<&object_model::Object>) -> Option<PodHash> {
-    let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
-    service?.str_at(&pointer).filter(|hash| !hash.is_empty()).map(PodHash::new)
-}
-
-/// Points the two Services, or the subsets of a DestinationRule in their place, at the versions they are for: never at
-/// one without ready pods while another has some.
-pub(super) fn select(snapshot: &Snapshot, progress: &Progress, observed: &Observed, plan: &mut Plan) {
-    let Some(new) = snapshot.new_set() else { return };
-    let stable = progress.stable_set(snapshot).unwrap_or(new);
-    // The Service may still select a version whose pods serve: one that was stable, or one that never came so far.
-    let serves_another = match progress.stable {
-        Some(_) => stable.hash == new.hash && stable_hash(snapshot).is_some(),
-        None => has_pods(snapshot, stable_hash(snapshot).filter(|hash| *hash != new.hash)),
-    };
-    let to_stable = Some(stable).filter(|stable| !serves_another || stable.available >= snapshot.spec.replicas);
-    let to_canary = canary_goal(snapshot, progress, observed, new, stable);
-    for (service, to) in [(&snapshot.stable_service, to_stable), (&snapshot.canary_service, to_canary)] {
-        let (Some(service), Some(to)) = (service.as_deref(), to) else { continue };
-        if may_adopt(snapshot, service, to) {
-            switch(snapshot, Some(service), to, plan);
-        }
-    }
-    let subsets = route::select_subsets(snapshot, to_canary.map(|to| &to.hash), to_stable.map(|to| &to.hash));
-    let target = |act: &Act| match &act.action {
-        Action::Patch { target, .. } => Some(target.id()),
-        _ => None,
-    };
-    // An object that this plan writes already, to publish a claim, is written again when that was seen.
-    let is_written = |act: &Act| plan.acts().any(|other| target(other).is_some() && target(other) == target(act));
-    if !subsets.iter().any(is_written) {
-        plan.stage(subsets);
-    }
-}
-
-/// A Service that selects no version yet may serve the pods of somebody else: it is taken over once the version has all
-/// of its own.
-fn may_adopt(snapshot: &Snapshot, service: &object_model::Object, to: &ReplicaSetView) -> bool {
-    let is_ours = service.annotation(names::MANAGED_BY_ROLLOUTS) == Some(snapshot.rollout.name());
-    selected(Some(service)).is_some() || to.available >= snapshot.spec.replicas || (is_ours && to.available > 0)
-}
-
-/// The version that the canary Service may select now; nothing when it stays as it is.
-fn canary_goal<'a>(
-    snapshot: &Snapshot,
-    progress: &Progress,
-    observed: &Observed,
-    new: &'a ReplicaSetView,
-    stable: &'a ReplicaSetView,
-) -> Option<&'a ReplicaSetView> {
-    let has_one = canary_hash(snapshot).is_some();
-    let takes_turns = snapshot.canary().is_some_and(|canary| canary.ping_pong.is_some());
-    if takes_turns && (progress.abort || progress.is_fully_promoted(snapshot)) && has_one {
-        // Its turn comes with the next version.
-        return None;
-    }
-    let canary = if progress.abort { stable } else { new };
-    let too_early = bugs::on(Bug::CanaryServiceTooEarly);
-    // While traffic flows to the canary its Service is not moved: the weight is taken away first.
-    let idle = observed.highest() == Weight::ZERO || too_early;
-    let may = canary.available > 0 || too_early || !has_one || canary.hash == stable.hash;
-    (idle && may).then_some(canary)
-}
-
-/// Whether a version has available pods.
-fn has_pods(snapshot: &Snapshot, hash: Option<PodHash>) -> bool {
-    hash.is_some_and(|hash| snapshot.sets.iter().any(|set| set.hash == hash && set.available > 0))
-}
-
 /// Points a Service at a version and publishes the claim on its selector.
 pub(super) fn switch(
     snapshot: &Snapshot,
@@ -443,7 +334,7 @@ pub(super) fn switch(
     let Some(service) = service else { return };
     let claims = claims_on(service, snapshot, &[&["spec", "selector", names::POD_TEMPLATE_HASH]]);
     let claimed = service.annotation(names::CLAIMS) == claims.as_deref();
-    if selects(Some(service), &to.hash)
+    if selected(Some(service)).as_ref() == Some(&to.hash)
         && claimed
         && service.annotation(names::MANAGED_BY_ROLLOUTS) == Some(snapshot.rollout.name())
     {

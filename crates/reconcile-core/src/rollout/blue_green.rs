@@ -19,6 +19,7 @@ use super::progress::{INCONCLUSIVE, Progress};
 use super::replica_set::ReplicaSetView;
 use super::replicas::{self, PreviewState};
 use super::runs::{self, Promotion};
+use super::services;
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::time::after;
@@ -78,7 +79,7 @@ fn is_kept(kept: &[&ReplicaSetView], change: &Scaling) -> bool {
 
 /// The hash that the active Service selects.
 pub(super) fn active_hash(snapshot: &Snapshot) -> Option<PodHash> {
-    act::selected(snapshot.active_service.as_deref())
+    services::selected(snapshot.active_service.as_deref())
 }
 
 /// The deadline of a version that comes back in time proves that it served a moment ago: it stays until it is stable again.

@@ -5,8 +5,8 @@ use object_model::{Object, PodHash};
 use serde_json::Value;
 use traffic_split::Observed;
 
-use super::act;
 use super::replica_set::ReplicaSetView;
+use super::services;
 use super::snapshot::Snapshot;
 use crate::{Action, ObjectRef, Plan, Precondition, Violation};
 
@@ -69,7 +69,7 @@ fn removal(
         return refuse("has pods");
     }
     let is_stable = snapshot.status.stable.as_ref() == Some(&set.hash);
-    if set.hash == snapshot.hash || is_stable || services(snapshot).any(|hash| hash == set.hash) {
+    if set.hash == snapshot.hash || is_stable || in_service(snapshot).any(|hash| hash == set.hash) {
         return refuse("is in use");
     }
     let in_use =
@@ -110,10 +110,10 @@ fn forgetting(snapshot: &Snapshot, target: &ObjectRef, precondition: &Preconditi
 }
 
 /// The versions that any Service or subset of the Rollout selects.
-fn services(snapshot: &Snapshot) -> impl Iterator<Item = PodHash> {
+fn in_service(snapshot: &Snapshot) -> impl Iterator<Item = PodHash> {
     let blue_green = [&snapshot.active_service, &snapshot.preview_service];
-    let canary = [act::stable_hash(snapshot), act::canary_hash(snapshot)];
-    blue_green.into_iter().map(|service| act::selected(service.as_deref())).chain(canary).flatten()
+    let blue_green = blue_green.into_iter().filter_map(|service| services::selected(service.as_deref()));
+    blue_green.chain(services::all_hashes(snapshot))
 }
 
 fn hash_of(service: Option<&Object>) -> Option<&str> {
@@ -128,11 +128,12 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
     if to >= u64::from(set.desired) {
         return None;
     }
-    let stable = act::stable_selects(snapshot, &set.hash);
+    let stable = services::some_stable_selects(snapshot, &set.hash);
     let gives_up = snapshot.canary().is_some_and(|canary| canary.dynamic_stable_scale);
-    let share = 100 - canary_share(snapshot).min(100);
+    let total = u64::from(snapshot.weight_total());
+    let share = total - canary_share(snapshot).min(total);
     let needed = match gives_up {
-        true => (u64::from(snapshot.spec.replicas) * share).div_ceil(100),
+        true => (u64::from(snapshot.spec.replicas) * share).div_ceil(total.max(1)),
         false => u64::from(snapshot.spec.replicas),
     };
     if stable && snapshot.spec.is_routed() && to < needed {
@@ -148,12 +149,12 @@ fn scale(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static str
             format!("ReplicaSet {name} serves the active Service and would get {to} pods"),
         ));
     }
-    let canary = act::canary_selects(snapshot, &set.hash);
+    let canary = services::some_canary_selects(snapshot, &set.hash);
     let weight = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
     if canary && !stable && weight > 0 && to == 0 {
         return Some((
             "traffic-leaves-before-pods",
-            format!("ReplicaSet {name} gets {weight} % of the traffic and would be scaled to 0"),
+            format!("ReplicaSet {name} gets {weight} of {total} of the traffic and would be scaled to 0"),
         ));
     }
     None
@@ -170,37 +171,45 @@ fn canary_share(snapshot: &Snapshot) -> u64 {
     snapshot.routing.shares(snapshot, None).map(|seen| u64::from(seen.canary)).min().unwrap_or(0)
 }
 
-/// Weights are shares of 100, and only a version with ready pods gets more of them.
+/// Weights add up to their total, and only a version with ready pods gets more of them.
 fn weights(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String)> {
     let after: Vec<_> = snapshot.routing.shares(snapshot, Some(action)).collect();
     for seen in &after {
         let sum = u64::from(seen.canary) + u64::from(seen.stable) + u64::from(seen.other);
         let is_touched = snapshot.routing.writes(action, &seen.object);
-        if is_touched && sum != 100 && seen.canary + seen.stable > 0 {
+        if is_touched && sum != u64::from(snapshot.weight_total()) && seen.canary + seen.stable > 0 {
             let given = (seen.canary, seen.stable, seen.other);
-            return Some(("weights-sum-to-100", format!("the weights of {} would be {given:?}", seen.object)));
+            return Some(("weights-sum-to-their-total", format!("the weights of {} would be {given:?}", seen.object)));
         }
     }
     if let Some(broken) = shares_of_experiments(snapshot, action, &after) {
         return Some(broken);
     }
-    let highest = |shares: &[Observed]| shares.iter().map(|seen| seen.canary).max().unwrap_or(0);
-    let touched: Vec<_> = after.into_iter().filter(|seen| snapshot.routing.writes(action, &seen.object)).collect();
-    let to = highest(&touched);
-    let now = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).min().unwrap_or(0);
-    if to <= now {
-        return None;
-    }
-    let selected = act::canary_hash(snapshot);
-    let available =
-        snapshot.sets.iter().find(|set| Some(&set.hash) == selected.as_ref()).map_or(0, |set| set.available);
-    if available == 0 {
-        return Some((
-            "weight-needs-ready-pods",
-            format!("the canary would get {to} % of the traffic without an available pod"),
-        ));
-    }
-    None
+    let before: Vec<Observed> = snapshot.routing.shares(snapshot, None).collect();
+    let had = |seen: &Observed| {
+        let same = before.iter().find(|it| it.object == seen.object && it.pointer == seen.pointer);
+        same.map_or(0, |it| it.canary)
+    };
+    let touched = after.iter().filter(|seen| snapshot.routing.writes(action, &seen.object));
+    let raised = touched
+        .filter(|seen| seen.canary > had(seen) && !leads_to_pods(snapshot, seen))
+        .max_by_key(|seen| seen.canary)?;
+    let message = format!(
+        "the canary would get {} of {} of the traffic without an available pod",
+        raised.canary,
+        snapshot.weight_total()
+    );
+    Some(("weight-needs-ready-pods", message))
+}
+
+/// Whether what a route gives the canary reaches a version with available pods.
+fn leads_to_pods(snapshot: &Snapshot, seen: &Observed) -> bool {
+    let pair = snapshot.routing.pair_of(snapshot, &seen.object);
+    let selected = match pair.names.canary {
+        Some(_) => pair.canary_hash(),
+        None => services::canary_hash(snapshot),
+    };
+    snapshot.sets.iter().any(|set| Some(&set.hash) == selected.as_ref() && set.available > 0)
 }
 
 /// Others than the two versions get more of the traffic only by an experiment whose pods are all available.
@@ -231,8 +240,10 @@ fn subsets(snapshot: &Snapshot, action: &Action) -> Option<(&'static str, String
     let after = snapshot.routing.selected_after(action)?;
     let available = |hash: &PodHash| snapshot.sets.iter().find(|set| set.hash == *hash).map_or(0, |set| set.available);
     let share = snapshot.routing.shares(snapshot, None).map(|seen| seen.canary).max().unwrap_or(0);
-    let roles =
-        [("stable", &now.stable, &after.stable, share < 100), ("canary", &now.canary, &after.canary, share > 0)];
+    let roles = [
+        ("stable", &now.stable, &after.stable, share < snapshot.weight_total()),
+        ("canary", &now.canary, &after.canary, share > 0),
+    ];
     roles.into_iter().filter(|(.., serves)| *serves).find_map(|(role, now, after, _)| {
         let (now, after) = (now.as_ref()?, after.as_ref()?);
         let broken = now != after && available(now) > 0 && available(after) == 0;
@@ -249,7 +260,8 @@ fn selector(snapshot: &Snapshot, name: &str, patch: &Value) -> Option<(&'static 
     if snapshot.active_service.as_deref().is_some_and(|service| service.name() == name) {
         return promotion(snapshot, name, to);
     }
-    let stable = snapshot.stable_service.as_deref().filter(|service| service.name() == name)?;
+    let mut all = snapshot.services.pairs().filter_map(|pair| pair.stable.as_deref());
+    let stable = all.find(|service| service.name() == name)?;
     let available =
         |hash: &str| snapshot.sets.iter().find(|set| set.hash.as_str() == hash).map_or(0, |set| set.available);
     let now = hash_of(Some(stable))?;

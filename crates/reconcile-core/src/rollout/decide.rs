@@ -29,6 +29,7 @@ use super::replicas::{self, RatioSet, RatioStable, RatioState};
 use super::restart;
 use super::route::{self, Observed};
 use super::runs;
+use super::services;
 use super::snapshot::Snapshot;
 use super::status;
 use super::workload;
@@ -149,7 +150,7 @@ impl Goal {
         let rest = Self { weight: Weight::ZERO, new: all, stable: all };
         let Some(stable) = progress.stable_set(snapshot) else { return rest };
         // A stable version that gave pods away takes traffic back as its pods return, unless the others have none left.
-        let returning = replicas::least_weight(all, stable.available).min(observed.highest());
+        let returning = replicas::least_weight(all, stable.available, snapshot.weight_total()).min(observed.highest());
         let is_empty = holder(snapshot, new).is_some_and(|set| set.available == 0);
         let keeps = dynamic.is_some() && !is_empty && !bugs::on(Bug::TrafficBackBeforePods);
         let back = if keeps { returning } else { Weight::ZERO };
@@ -169,8 +170,8 @@ impl Goal {
             return Self { weight: back, new, ..rest };
         }
         let weight = match comes_back_in_window(snapshot, progress) {
-            true => Weight::FULL,
-            false => model::weight_at(&snapshot.steps, progress.step_index),
+            true => snapshot.all_traffic(),
+            false => model::weight_at(&snapshot.steps, progress.step_index, snapshot.weight_total()),
         };
         if !snapshot.spec.is_routed() {
             let surge = snapshot.canary().map_or(0, |canary| canary.max_surge.ceil_of(all));
@@ -180,9 +181,10 @@ impl Goal {
         let counts = replicas::routed_counts(&replicas::RoutedState {
             replicas: all,
             weight,
+            total: snapshot.weight_total(),
             scale: model::scale_at(&snapshot.steps, progress.step_index),
             floor: snapshot.canary().and_then(|canary| canary.min_pods),
-            dynamic_stable: dynamic.map(|_| observed.highest().complement(Weight::FULL.get())),
+            dynamic_stable: dynamic.map(|_| observed.highest().complement(snapshot.weight_total())),
         });
         Self { weight, new: counts.canary, stable: counts.stable }
     }
@@ -201,6 +203,7 @@ impl Goal {
         });
         let way = replicas::way_back(&replicas::WayBackState {
             replicas: snapshot.spec.replicas,
+            total: snapshot.weight_total(),
             weights: weights.collect(),
             current: observed.highest(),
             canary_available: new.available,
@@ -220,7 +223,7 @@ impl Goal {
 
 /// The version that has the canary's traffic now.
 fn holder<'a>(snapshot: &'a Snapshot, new: &'a ReplicaSetView) -> Option<&'a ReplicaSetView> {
-    let hash = act::canary_hash(snapshot).unwrap_or_else(|| new.hash.clone());
+    let hash = services::canary_hash(snapshot).unwrap_or_else(|| new.hash.clone());
     snapshot.sets.iter().find(|set| set.hash == hash)
 }
 
@@ -318,7 +321,14 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
     // Traffic that must leave goes first and alone: nothing may delay it.
     let is_given_away = !serves_new(snapshot, progress) && !bugs::on(Bug::CanaryServiceTooEarly);
     if snapshot.spec.is_routed() && observed.highest() > Weight::ZERO && is_given_away {
-        // A version between this one and stable loses its traffic before its Service is given away.
+        // A version between this one and stable loses its traffic before its Service is given away; what it goes to is the
+        // stable version, also where that became stable a moment ago.
+        if progress.stable_set(snapshot).is_some_and(|stable| !is_reached(snapshot, stable)) {
+            services::select(snapshot, progress, observed, plan);
+            if plan.acts().next().is_some() {
+                return;
+            }
+        }
         return act::shift(snapshot, Weight::ZERO, plan);
     }
     if snapshot.spec.is_routed() && observed.highest() > goal.weight && may_shed(snapshot, progress) {
@@ -331,7 +341,7 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
     }
     plan.stage(route::claim(snapshot, observed));
     act::grow(snapshot, &scaling, plan);
-    act::select(snapshot, progress, observed, plan);
+    services::select(snapshot, progress, observed, plan);
     if plan.acts().next().is_some() {
         return;
     }
@@ -370,12 +380,17 @@ fn abort_deadline(
 
 /// Whether traffic of the canary Service reaches the new version.
 fn serves_new(snapshot: &Snapshot, progress: &Progress) -> bool {
-    progress.is_fully_promoted(snapshot) || act::canary_selects(snapshot, &snapshot.hash)
+    progress.is_fully_promoted(snapshot) || services::canary_selects(snapshot, &snapshot.hash)
+}
+
+/// Whether every stable Service selects the stable version, or none could.
+fn is_reached(snapshot: &Snapshot, stable: &ReplicaSetView) -> bool {
+    stable.available == 0 || services::stable_selects(snapshot, &stable.hash)
 }
 
 /// After a promotion the old weight stays until the stable Service selects the new pods; at any other time it may fall.
 fn may_shed(snapshot: &Snapshot, progress: &Progress) -> bool {
-    !progress.is_fully_promoted(snapshot) || act::stable_selects(snapshot, &snapshot.hash)
+    !progress.is_fully_promoted(snapshot) || services::stable_selects(snapshot, &snapshot.hash)
 }
 
 /// Why the canary can't take more traffic yet.
@@ -389,6 +404,9 @@ fn not_ready_for(
     if observed.is_unusable() {
         return Some("the traffic objects can't carry the split".to_owned());
     }
+    if goal.weight < observed.highest() && !may_shed(snapshot, progress) {
+        return Some("the stable Service does not select the version that became stable yet".to_owned());
+    }
     if goal.weight <= observed.highest() || progress.is_fully_promoted(snapshot) {
         return None;
     }
@@ -398,7 +416,7 @@ fn not_ready_for(
     if new.available == 0 || !has_enough(snapshot, new, goal.new) && new.available < goal.new.max(1) {
         return Some(format!("canary has {} of {} pods available", new.available, goal.new.max(1)));
     }
-    if !act::canary_selects(snapshot, &snapshot.hash) {
+    if !services::canary_selects(snapshot, &snapshot.hash) {
         return Some("the canary Service does not select it yet".to_owned());
     }
     None
@@ -494,7 +512,7 @@ fn advance(
         return;
     }
     if progress.stable_set(snapshot).is_none() {
-        if new.is_settled_at(all) && act::services_select(snapshot, &snapshot.hash) {
+        if new.is_settled_at(all) && services::services_select(snapshot, &snapshot.hash) {
             promote(snapshot, progress, new, "Initial deploy", plan);
         } else {
             plan.wait(format!("ReplicaSet {}", new.name()), format!("{} of {all} pods available", new.available));
@@ -509,7 +527,7 @@ fn advance(
         step(snapshot, progress, goal, observed, new, plan);
         return;
     }
-    let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(Weight::FULL);
+    let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(snapshot.all_traffic());
     if has_enough(snapshot, new, all) && traffic_is_there {
         let why = match snapshot.status.promote_full {
             _ if comes_back_in_window(snapshot, progress) => "Rollback within window".to_owned(),
@@ -597,7 +615,7 @@ fn weight_is_reached(
     plan: &mut Plan,
 ) -> bool {
     if snapshot.spec.is_routed() {
-        let serves = goal.weight == Weight::ZERO || act::canary_selects(snapshot, &snapshot.hash);
+        let serves = goal.weight == Weight::ZERO || services::canary_selects(snapshot, &snapshot.hash);
         let there = *observed == Observed::Weight(goal.weight) && serves && has_enough(snapshot, new, goal.new);
         if !there {
             plan.wait(

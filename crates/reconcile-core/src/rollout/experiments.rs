@@ -229,7 +229,7 @@ pub(super) fn shares(snapshot: &Snapshot) -> Vec<(Destination, Weight)> {
     };
     let weight_of = |name: &str| {
         let wanted = step.templates.iter().find(|template| template.name == name)?;
-        Weight::new(i64::from(wanted.weight?)).ok()
+        Weight::of(i64::from(wanted.weight?), snapshot.weight_total()).ok()
     };
     let weighted = current.status.templates.iter().filter(|template| !template.service.is_empty());
     weighted

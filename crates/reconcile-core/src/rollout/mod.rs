@@ -25,6 +25,7 @@ mod restart;
 mod route;
 mod routing;
 mod runs;
+mod services;
 mod snapshot;
 mod status;
 mod unreadable;
@@ -45,6 +46,7 @@ pub use replicas::{
     ratio_goal, ratio_next, routed_counts, surge_and_unavailable, way_back,
 };
 pub use routing::Routing;
+pub use services::{RoleServices, ServicePair};
 pub use snapshot::{RunView, Snapshot};
 
 use crate::{Domain, Key, Kind, Plan, View, Violation, kinds};

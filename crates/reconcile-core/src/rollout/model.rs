@@ -38,8 +38,8 @@ pub enum StepKind {
 pub enum Scale {
     /// A count of pods.
     Replicas(u32),
-    /// A share of the replicas, in percent.
-    Percent(u32),
+    /// A share of the replicas, of the total that weights are shares of.
+    Share(u32),
 }
 
 /// A step and the index of the entry in the user's list that it comes from.
@@ -63,28 +63,29 @@ impl Step {
 /// Lowers the steps of an Argo canary: one step an entry, then promote and finish.
 pub fn lower_argo(rollout: &Rollout) -> Vec<Step> {
     let Strategy::Canary(canary) = &rollout.strategy else { return Vec::new() };
-    let entries = canary.steps.iter().enumerate().map(|(origin, step)| lower_entry(origin, step));
+    let total = canary.weight_total;
+    let entries = canary.steps.iter().enumerate().map(|(origin, step)| lower_entry(origin, step, total));
     entries.chain(ending(canary.steps.len())).collect()
 }
 
-fn lower_entry(origin: usize, step: &CanaryStep) -> Step {
+fn lower_entry(origin: usize, step: &CanaryStep, total: u32) -> Step {
     match step {
         CanaryStep::Several(steps) => {
-            let mut kinds = steps.iter().map(lower_step);
+            let mut kinds = steps.iter().map(|step| lower_step(step, total));
             let kind = kinds.next().unwrap_or(StepKind::Wait(None));
             Step { origin, kind, also: kinds.collect() }
         }
-        step => Step { origin, kind: lower_step(step), also: Vec::new() },
+        step => Step { origin, kind: lower_step(step, total), also: Vec::new() },
     }
 }
 
-fn lower_step(step: &CanaryStep) -> StepKind {
+fn lower_step(step: &CanaryStep, total: u32) -> StepKind {
     match step {
-        CanaryStep::SetWeight(weight) => StepKind::SetWeight(Weight::new(i64::from(*weight)).unwrap_or(Weight::FULL)),
+        CanaryStep::SetWeight(weight) => StepKind::SetWeight(Weight::capped(*weight, total)),
         CanaryStep::Pause(duration) => StepKind::Wait(*duration),
         CanaryStep::SetCanaryScale { match_traffic_weight: true, .. } => StepKind::SetScale(None),
         CanaryStep::SetCanaryScale { replicas: Some(count), .. } => StepKind::SetScale(Some(Scale::Replicas(*count))),
-        CanaryStep::SetCanaryScale { weight, .. } => StepKind::SetScale(weight.map(Scale::Percent)),
+        CanaryStep::SetCanaryScale { weight, .. } => StepKind::SetScale(weight.map(Scale::Share)),
         CanaryStep::Analysis(analysis) => StepKind::Analyze(analysis.clone()),
         CanaryStep::Experiment(step) => StepKind::Experiment(step.clone()),
         // The spec was checked when it was read; what the provider's own reader still refuses is a step without effect.
@@ -97,7 +98,7 @@ fn lower_step(step: &CanaryStep) -> StepKind {
             StepKind::SetMirrorRoute(name, route)
         }
         // The reader nests none.
-        CanaryStep::Several(steps) => steps.first().map_or(StepKind::Wait(None), lower_step),
+        CanaryStep::Several(steps) => steps.first().map_or(StepKind::Wait(None), |step| lower_step(step, total)),
     }
 }
 
@@ -112,7 +113,7 @@ pub(super) fn step_text(kind: &StepKind) -> String {
         StepKind::Wait(None) => "pause".to_owned(),
         StepKind::Wait(Some(duration)) => format!("pause: {}s", duration.as_secs()),
         StepKind::SetScale(None) => "setCanaryScale{matchTrafficWeight: true}".to_owned(),
-        StepKind::SetScale(Some(Scale::Percent(weight))) => format!("setCanaryScale{{weight: {weight}}}"),
+        StepKind::SetScale(Some(Scale::Share(weight))) => format!("setCanaryScale{{weight: {weight}}}"),
         StepKind::SetScale(Some(Scale::Replicas(count))) => format!("setCanaryScale{{replicas: {count}}}"),
         StepKind::Analyze(_) => "analysis".to_owned(),
         StepKind::Experiment(_) => "experiment".to_owned(),
@@ -168,12 +169,12 @@ fn flagger_weights(canary: &api::flagger::Canary) -> Vec<Weight> {
     climb.filter_map(|weight| Weight::new(i64::from(weight)).ok()).take(100).collect()
 }
 
-/// The weight that holds at `index`: the last one set before or at it.
-pub fn weight_at(steps: &[Step], index: usize) -> Weight {
+/// The weight that holds at `index`: the last one set before or at it, and after all of them everything, which is `total`.
+pub fn weight_at(steps: &[Step], index: usize, total: u32) -> Weight {
     let mut kinds = steps.iter().take(index.saturating_add(1)).rev().flat_map(Step::kinds);
     let set = kinds.find_map(|kind| match kind {
         StepKind::SetWeight(weight) => Some(*weight),
-        StepKind::Promote | StepKind::Finish => Some(Weight::FULL),
+        StepKind::Promote | StepKind::Finish => Some(Weight::capped(total, total)),
         _ => None,
     });
     set.unwrap_or(Weight::ZERO)

@@ -6,6 +6,7 @@ use object_model::Duration;
 use super::act::{self, Scaling};
 use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
+use super::services as roles;
 use super::snapshot::Snapshot;
 use crate::bugs::{self, Bug};
 use crate::{Act, Action, ObjectRef, Precondition, Propagation, kinds};
@@ -15,9 +16,8 @@ pub(super) fn unreferenced<'a>(snapshot: &'a Snapshot, progress: &Progress) -> V
     let stable = progress.stable.as_ref();
     let services = [&snapshot.active_service, &snapshot.preview_service];
     let selected = |set: &ReplicaSetView| {
-        act::stable_selects(snapshot, &set.hash)
-            || act::canary_selects(snapshot, &set.hash)
-            || services.iter().any(|service| act::selected(service.as_deref()).as_ref() == Some(&set.hash))
+        roles::all_hashes(snapshot).any(|hash| hash == set.hash)
+            || services.iter().any(|service| roles::selected(service.as_deref()).as_ref() == Some(&set.hash))
     };
     let free = |set: &&ReplicaSetView| set.hash != snapshot.hash && stable != Some(&set.hash) && !selected(set);
     snapshot.sets.iter().rev().filter(free).collect()

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::conditions::{Conditions, Holds, text};
 use super::model::StepKind;
 use super::progress::Progress;
+use super::services;
 use super::snapshot::Snapshot;
 use super::{act, blue_green};
 use crate::time::after;
@@ -45,7 +46,7 @@ impl Seen<'_> {
         let strategy = match snapshot.blue_green() {
             Some(strategy) => {
                 let selects = |hash: Option<object_model::PodHash>| hash.as_ref() == Some(&snapshot.hash);
-                let preview = act::selected(snapshot.preview_service.as_deref());
+                let preview = services::selected(snapshot.preview_service.as_deref());
                 selects(blue_green::active_hash(snapshot)) && (strategy.preview_service.is_none() || selects(preview))
             }
             None => {
@@ -62,7 +63,7 @@ impl Seen<'_> {
         let status = &self.snapshot.status;
         let strategy = match self.snapshot.blue_green() {
             Some(_) => {
-                let preview = act::selected(self.snapshot.preview_service.as_deref());
+                let preview = services::selected(self.snapshot.preview_service.as_deref());
                 status.blue_green.active != blue_green::active_hash(self.snapshot)
                     || status.blue_green.preview != preview
             }

@@ -1,4 +1,4 @@
-//! Which Service leads to the canary and which to stable: two fixed ones, or two that take turns.
+//! The names of the Services that lead to the canary and to stable: two fixed ones, two that take turns, or both pairs.
 //!
 //! Of two that take turns none changes its pods while it has traffic: at a promotion they change their roles instead.
 
@@ -19,17 +19,19 @@ pub struct ServiceNames {
 }
 
 impl ServiceNames {
-    /// Reads the names off the strategy and, when two take turns, off the status.
-    pub(super) fn of(canary: Option<&Canary>, status: &RolloutStatus) -> Self {
-        let Some(canary) = canary else { return Self::default() };
-        let Some(pair) = &canary.ping_pong else {
-            return Self { canary: canary.canary_service.clone(), stable: canary.stable_service.clone() };
-        };
+    /// The two fixed ones.
+    pub(super) fn fixed(canary: &Canary) -> Self {
+        Self { canary: canary.canary_service.clone(), stable: canary.stable_service.clone() }
+    }
+
+    /// The two that take turns, in the roles that the status tells.
+    pub(super) fn in_turns(canary: &Canary, status: &RolloutStatus) -> Option<Self> {
+        let pair = canary.ping_pong.as_ref()?;
         let (ping, pong) = (Some(pair.ping.clone()), Some(pair.pong.clone()));
-        match stable_is_ping(status) {
+        Some(match stable_is_ping(status) {
             true => Self { stable: ping, canary: pong },
             false => Self { stable: pong, canary: ping },
-        }
+        })
     }
 }
 

@@ -21,6 +21,8 @@ pub struct RoutedState {
     pub replicas: u32,
     /// The share of traffic that the canary should have.
     pub weight: Weight,
+    /// What shares are of.
+    pub total: u32,
     /// The canary's size apart from its weight.
     pub scale: Option<Scale>,
     /// The least pods of a version that has any.
@@ -31,28 +33,28 @@ pub struct RoutedState {
 
 /// Pods of both versions when a provider splits the traffic.
 pub fn routed_counts(state: &RoutedState) -> ReplicaCounts {
-    let RoutedState { replicas, floor, .. } = *state;
+    let RoutedState { replicas, floor, total, .. } = *state;
     // A fixed count of pods leaves stable whole: as if no traffic were wanted for the canary.
-    let (fixed, percent) = match state.scale {
+    let (fixed, wanted) = match state.scale {
         Some(Scale::Replicas(count)) => (Some(count), 0),
-        Some(Scale::Percent(percent)) => (None, percent),
+        Some(Scale::Share(share)) => (None, share),
         None => (None, state.weight.get()),
     };
-    let share = |percent: u32| with_floor(percent_of(replicas, percent), floor, replicas);
+    let pods = |share: u32| with_floor(share_of(replicas, share, total), floor, replicas);
     let Some(actual) = state.dynamic_stable else {
-        return ReplicaCounts { canary: fixed.unwrap_or_else(|| share(percent)), stable: replicas };
+        return ReplicaCounts { canary: fixed.unwrap_or_else(|| pods(wanted)), stable: replicas };
     };
     // What stable still serves it keeps; it shrinks after the traffic has left.
-    let wanted = Weight::FULL.get().saturating_sub(percent);
+    let left = total.saturating_sub(wanted);
     ReplicaCounts {
-        canary: fixed.map_or_else(|| share(percent), |count| with_floor(count, floor, replicas)),
-        stable: share(wanted.max(actual.get())),
+        canary: fixed.map_or_else(|| pods(wanted), |count| with_floor(count, floor, replicas)),
+        stable: pods(left.max(actual.get())),
     }
 }
 
 /// The share of the replicas rounded up, so that a weight above zero has a pod.
-fn percent_of(replicas: u32, percent: u32) -> u32 {
-    u32::try_from((u64::from(replicas) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX)
+fn share_of(replicas: u32, share: u32, total: u32) -> u32 {
+    u32::try_from((u64::from(replicas) * u64::from(share)).div_ceil(u64::from(total.max(1)))).unwrap_or(u32::MAX)
 }
 
 /// The count with the floor that a strategy sets for versions that have pods at all.
@@ -68,6 +70,8 @@ fn with_floor(count: u32, floor: Option<u32>, replicas: u32) -> u32 {
 pub struct WayBackState {
     /// Pods of the Rollout.
     pub replicas: u32,
+    /// What weights are shares of.
+    pub total: u32,
     /// The weights of its steps, in their order.
     pub weights: Vec<Weight>,
     /// What the canary really has.
@@ -94,12 +98,12 @@ pub struct WayBack {
 /// The way back takes the weights of the steps in reverse order, so that stable never asks for all its pods at once:
 /// its pods come first, then the traffic, then the canary's pods go.
 pub fn way_back(state: &WayBackState) -> WayBack {
-    let WayBackState { replicas, floor, current, .. } = *state;
+    let WayBackState { replicas, total, floor, current, .. } = *state;
     let missing = replicas.saturating_sub(state.stable_available);
     let has = if state.canary_stays { missing } else { missing.max(state.canary_available) };
-    let is_next = |weight: &&Weight| percent_of(replicas, weight.get()) < has;
+    let is_next = |weight: &&Weight| share_of(replicas, weight.get(), total) < has;
     let next = state.weights.iter().rev().find(is_next).copied().unwrap_or(Weight::ZERO);
-    let least = least_weight(replicas, state.stable_available);
+    let least = least_weight(replicas, state.stable_available, total);
     let weight = if next == Weight::ZERO {
         least.min(current)
     } else if least > next {
@@ -108,20 +112,23 @@ pub fn way_back(state: &WayBackState) -> WayBack {
     } else {
         next.min(current)
     };
-    let share = |weight: Weight| percent_of(replicas, weight.get());
-    let rest = |weight: Weight| percent_of(replicas, weight.complement(Weight::FULL.get()).get());
+    let share = |weight: Weight| share_of(replicas, weight.get(), total);
+    let rest = |weight: Weight| share_of(replicas, weight.complement(total).get(), total);
     let canary = with_floor(share(current).max(share(next)), floor, replicas);
     let stable = with_floor(rest(current).max(rest(next)), floor, replicas);
     WayBack { weight, counts: ReplicaCounts { canary, stable } }
 }
 
 /// The least canary weight that leaves stable no more traffic than its available pods can serve.
-pub(super) fn least_weight(replicas: u32, stable_available: u32) -> Weight {
+pub(super) fn least_weight(replicas: u32, stable_available: u32, total: u32) -> Weight {
     let share = match replicas {
-        0 => 100,
-        replicas => u64::from(stable_available.min(replicas)) * 100 / u64::from(replicas),
+        0 => total,
+        replicas => {
+            let share = u64::from(stable_available.min(replicas)) * u64::from(total) / u64::from(replicas);
+            u32::try_from(share).unwrap_or(total)
+        }
     };
-    Weight::new(100 - i64::try_from(share).unwrap_or(100)).unwrap_or(Weight::ZERO)
+    Weight::capped(share, total).complement(total)
 }
 
 /// How many pods may be there above the replicas, and how many may be missing: never both none, or no pod would move.
@@ -359,7 +366,7 @@ mod tests {
     }
 
     fn routed(replicas: u32, percent: i64) -> RoutedState {
-        RoutedState { replicas, weight: weight(percent), scale: None, floor: None, dynamic_stable: None }
+        RoutedState { replicas, weight: weight(percent), total: 100, scale: None, floor: None, dynamic_stable: None }
     }
 
     #[test]
@@ -371,13 +378,32 @@ mod tests {
         }
         let scaled = |scale| routed_counts(&RoutedState { scale: Some(scale), ..routed(10, 10) });
         assert_eq!(scaled(Scale::Replicas(4)), ReplicaCounts { canary: 4, stable: 10 });
-        assert_eq!(scaled(Scale::Percent(25)), ReplicaCounts { canary: 3, stable: 10 });
+        assert_eq!(scaled(Scale::Share(25)), ReplicaCounts { canary: 3, stable: 10 });
+    }
+
+    #[test]
+    fn a_share_of_another_total_is_as_many_pods_as_argo_has_for_it() {
+        for (replicas, share, total, canary, stable) in [
+            (5, 1, 1000, 1, 5),
+            (5, 200, 1000, 1, 4),
+            (5, 201, 1000, 2, 4),
+            (5, 1000, 1000, 5, 0),
+            (3, 1, 3, 1, 2),
+            (1000, 5, 1000, 5, 995),
+        ] {
+            let weight = Weight::capped(share, total);
+            let state = RoutedState { weight, total, ..routed(replicas, 0) };
+            assert_eq!(routed_counts(&state), ReplicaCounts { canary, stable: replicas }, "{share} of {total}");
+            let dynamic = RoutedState { dynamic_stable: Some(weight.complement(total)), ..state };
+            assert_eq!(routed_counts(&dynamic), ReplicaCounts { canary, stable }, "{share} of {total}");
+        }
+        assert_eq!([5, 4, 0].map(|available| least_weight(5, available, 1000).get()), [0, 200, 1000]);
     }
 
     #[test]
     fn stable_keeps_no_more_traffic_than_its_pods_can_serve() {
         for (replicas, available, least) in [(5, 5, 0), (5, 0, 100), (5, 4, 20), (3, 2, 34), (0, 0, 0), (5, 9, 0)] {
-            assert_eq!(i64::from(least_weight(replicas, available).get()), least, "{available} of {replicas}");
+            assert_eq!(i64::from(least_weight(replicas, available, 100).get()), least, "{available} of {replicas}");
         }
         assert_eq!([with_floor(0, Some(2), 5), with_floor(1, Some(2), 5), with_floor(1, Some(9), 5)], [0, 2, 5]);
     }
@@ -386,6 +412,7 @@ mod tests {
     fn an_aborted_dynamic_stable_gets_pods_then_traffic_by_the_steps_in_reverse() {
         let state = |current, canary, stable, stays| WayBackState {
             replicas: 4,
+            total: 100,
             weights: vec![weight(25), weight(75)],
             current: weight(current),
             canary_available: canary,

@@ -51,7 +51,7 @@ impl Observed {
 pub(super) fn observe(snapshot: &Snapshot) -> Observed {
     let routing = &snapshot.routing;
     let seen = routing.shares(snapshot, None);
-    let weights: Vec<Weight> = seen.map(|route| Weight::new(i64::from(route.canary)).unwrap_or(Weight::FULL)).collect();
+    let weights: Vec<Weight> = seen.map(|route| Weight::capped(route.canary, snapshot.weight_total())).collect();
     let highest = weights.iter().copied().max().unwrap_or(Weight::ZERO);
     if let Some(kind) = routing.absent.first() {
         return Observed::Unusable { why: format!("the cluster serves no {kind}"), highest };
@@ -75,7 +75,8 @@ pub(super) fn shift(snapshot: &Snapshot, weight: Weight) -> Vec<Act> {
     let routing = &snapshot.routing;
     let others: Vec<u32> = routing.shares(snapshot, None).map(|seen| seen.other).collect();
     let wanted: u32 = routing.additional.iter().map(|(_, weight)| weight.get()).sum();
-    let raises = weight > observe(snapshot).highest() || others.iter().any(|have| *have < wanted);
+    let is_lower = routing.shares(snapshot, None).any(|seen| seen.canary < weight.get());
+    let raises = is_lower || others.iter().any(|have| *have < wanted);
     let mut planned = traffic_split::plan(&split(snapshot, weight), &routing.targets, &routing.live);
     if !snapshot.status.abort && planned.changes.iter().any(Change::selects_pods) {
         // What an experiment's share went to is taken away after the share.
@@ -92,10 +93,10 @@ pub(super) fn select_subsets(snapshot: &Snapshot, canary: Option<&PodHash>, stab
     let routing = &snapshot.routing;
     let (Some(_), Observed::Weight(weight)) = (&routing.selected, observe(snapshot)) else { return Vec::new() };
     let mut wanted = split(snapshot, weight);
-    if let (None, Some(hash)) = (&snapshot.service_names.canary, canary) {
+    if let (None, Some(hash)) = (&snapshot.services.main.names.canary, canary) {
         wanted.canary.pod_hash = Some(hash.clone());
     }
-    if let (None, Some(hash)) = (&snapshot.service_names.stable, stable) {
+    if let (None, Some(hash)) = (&snapshot.services.main.names.stable, stable) {
         wanted.stable.pod_hash = Some(hash.clone());
     }
     let mut planned = traffic_split::plan(&wanted, &routing.targets, &routing.live);

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::Problem;
 use api::argo::Canary;
-use api::names;
 use object_model::{Object, ObjectId, OwnerReference, PodHash, Uid, Weight};
-use traffic_split::{Destination, Live, Observed, Selected, Split, Target};
+use traffic_split::{Destination, Live, Observed, Selected, Split, Target, Turns};
 
 use super::managed_routes;
+use super::services::ServicePair;
 use super::snapshot::Snapshot;
 use crate::patch::apply_merge;
 use crate::{Action, Kind, View, kinds};
@@ -92,6 +92,14 @@ impl Routing {
         seen.into_iter()
     }
 
+    /// The Services between which a traffic object divides.
+    pub(super) fn pair_of<'a>(&self, snapshot: &'a Snapshot, object: &ObjectId) -> &'a ServicePair {
+        let prefers_turns =
+            |target: &Target| matches!(target, Target::Alb(_)) && target.objects(&self.live).contains(object);
+        let turns = snapshot.services.turns().filter(|_| self.targets.iter().any(prefers_turns));
+        turns.unwrap_or(&snapshot.services.main)
+    }
+
     /// Whether an action writes this traffic object.
     pub(super) fn writes(&self, action: &Action, object: &ObjectId) -> bool {
         match action {
@@ -121,29 +129,55 @@ impl Routing {
 /// The split that is wanted at a canary weight. The versions are those that the Services select now: whatever selects
 /// pods by itself follows the Services, which are switched only when that is safe.
 pub(super) fn split(snapshot: &Snapshot, weight: Weight) -> Split {
-    let place = |name: Option<&String>, service: Option<&Object>, subset: fn(&Selected) -> Option<PodHash>| {
-        let pointer = format!("/spec/selector/{}", names::POD_TEMPLATE_HASH);
+    let place = |name: Option<&String>, service: Option<PodHash>, subset: fn(&Selected) -> Option<PodHash>| {
         // Without a Service of its own a subset keeps what it has; `select` moves it.
         let hash = match name {
-            Some(_) => service.and_then(|service| service.str_at(&pointer)).map(PodHash::new),
+            Some(_) => service,
             None => snapshot.routing.selected.as_ref().and_then(subset),
         };
         Destination { service: name.cloned().unwrap_or_default(), pod_hash: hash }
     };
-    let (canary_name, stable_name) = (snapshot.service_names.canary.as_ref(), snapshot.service_names.stable.as_ref());
-    let routing = &snapshot.routing;
+    let (routing, main) = (&snapshot.routing, &snapshot.services.main);
     let (header_routes, mirror_routes) = managed_routes::wanted(snapshot);
     Split {
+        total: snapshot.weight_total(),
+        turns: snapshot.services.turns().map(|pair| turns(snapshot, pair, weight)),
         additional: routing.additional.clone(),
         header_routes,
         mirror_routes,
         managed_routes: routing.managed_routes.clone(),
         ..Split::new(
-            place(canary_name, snapshot.canary_service.as_deref(), |selected| selected.canary.clone()),
-            place(stable_name, snapshot.stable_service.as_deref(), |selected| selected.stable.clone()),
+            place(main.names.canary.as_ref(), main.canary_hash(), |selected| selected.canary.clone()),
+            place(main.names.stable.as_ref(), main.stable_hash(), |selected| selected.stable.clone()),
             weight,
         )
     }
+}
+
+/// The same for the pair that takes turns. What became stable is reached by its role: whatever the fixed Services still
+/// need, what has the other role then only loses traffic.
+fn turns(snapshot: &Snapshot, pair: &ServicePair, weight: Weight) -> Turns {
+    let is_promoted = snapshot.status.stable.as_ref() == Some(&snapshot.hash);
+    let weight = match is_promoted && weight > Weight::ZERO {
+        true => weight.min(in_turns(snapshot, pair)),
+        false => weight,
+    };
+    let place = |name: Option<&String>, pod_hash: Option<PodHash>| Destination {
+        service: name.cloned().unwrap_or_default(),
+        pod_hash,
+    };
+    Turns {
+        canary: place(pair.names.canary.as_ref(), pair.canary_hash()),
+        stable: place(pair.names.stable.as_ref(), pair.stable_hash()),
+        weight,
+    }
+}
+
+/// The most that the canary gets by the pair that takes turns.
+fn in_turns(snapshot: &Snapshot, pair: &ServicePair) -> Weight {
+    let shares = snapshot.routing.shares(snapshot, None);
+    let own = shares.filter(|seen| snapshot.routing.pair_of(snapshot, &seen.object).names == pair.names);
+    Weight::capped(own.map(|seen| seen.canary).max().unwrap_or(0), snapshot.weight_total())
 }
 
 /// The kind of a traffic object, in the version that is watched.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use api::Problem;
 use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
-use object_model::{Duration, Object, PodHash, Timestamp, Uid};
+use object_model::{Duration, Object, PodHash, Timestamp, Uid, Weight};
 
 use super::experiments::{self, ExperimentView};
 use super::model::{self, Step, StepKind};
-use super::ping_pong::ServiceNames;
 use super::pod_hash::{bare_template, comparable, older_pod_hash, pod_hash};
 use super::pods::{self, PodView};
 use super::references;
 use super::replica_set::ReplicaSetView;
 use super::routing::Routing;
+use super::services::RoleServices;
 use super::unreadable;
 use super::workload;
 use crate::analysis::recipe;
@@ -80,12 +80,8 @@ pub struct Snapshot {
     pub workload: Option<Arc<Object>>,
     /// The pods of its ReplicaSets by their names, as far as a restart or the metadata of a role needs them.
     pub pods: BTreeMap<String, Vec<PodView>>,
-    /// The names of the Services for canary and stable, whichever of a pair that takes turns these are now.
-    pub service_names: ServiceNames,
-    /// The canary Service, when it exists.
-    pub canary_service: Option<Arc<Object>>,
-    /// The stable Service, when it exists.
-    pub stable_service: Option<Arc<Object>>,
+    /// The Services for canary and stable.
+    pub services: RoleServices,
     /// The active Service of a blue-green strategy, when it exists.
     pub active_service: Option<Arc<Object>>,
     /// The preview Service of a blue-green strategy, when it exists.
@@ -129,16 +125,13 @@ impl Snapshot {
         let runs = view.owned(&kinds::analysis_run(), &uid).into_iter().map(RunView::of);
         let experiments = view.owned(&kinds::experiment(), &uid).into_iter().map(ExperimentView::of);
         let steps = model::lower_argo(&spec);
-        let service_names = ServiceNames::of(canary, &status);
         problems.extend(references::services(view, key, &spec));
         problems.extend(references::templates(view, key, &spec.strategy));
         let mut snapshot = Self {
             now: view.now(),
-            canary_service: service(service_names.canary.as_ref()),
-            stable_service: service(service_names.stable.as_ref()),
+            services: RoleServices::observe(canary, &status, service),
             pods: pods::observe(view, &uid, &spec, &status, &sets),
             workload,
-            service_names,
             routing: canary
                 .map(|canary| Routing::observe(view, &rollout, canary, &mut problems))
                 .unwrap_or_default()
@@ -178,6 +171,16 @@ impl Snapshot {
     /// The canary strategy.
     pub fn canary(&self) -> Option<&Canary> {
         model::canary_of(&self.spec)
+    }
+
+    /// What weights are shares of.
+    pub fn weight_total(&self) -> u32 {
+        self.canary().map_or(Weight::FULL.get(), |canary| canary.weight_total)
+    }
+
+    /// The weight of a version that has all traffic.
+    pub fn all_traffic(&self) -> Weight {
+        Weight::capped(self.weight_total(), self.weight_total())
     }
 
     /// The blue-green strategy.

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::replica_set::ReplicaSetView;
 use super::route::Observed;
 use super::snapshot::Snapshot;
-use super::{act, blue_green, duration, experiments, workload};
+use super::{act, blue_green, duration, experiments, services, workload};
 use crate::bugs::{self, Bug};
 use crate::patch::merge_patch;
 use crate::{EventType, ObjectRef, Plan, Precondition, StatusPatch, kinds};
@@ -209,10 +209,10 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
     let mut canary = status.get("canary").and_then(Value::as_object).cloned().unwrap_or_default();
     if snapshot.spec.is_routed() {
         let weight = observed.highest();
-        let services = snapshot.service_names.clone();
+        let names = snapshot.services.main.names.clone();
         let additional = experiments::shares_json(snapshot, observed);
         // While another version still has the canary's traffic, the weight is that version's.
-        let holder = act::canary_hash(snapshot).filter(|_| weight > Weight::ZERO);
+        let holder = services::canary_hash(snapshot).filter(|_| weight > Weight::ZERO);
         let holder = holder.unwrap_or_else(|| snapshot.hash.clone());
         let others: u32 = snapshot.routing.additional.iter().map(|(_, weight)| weight.get()).sum();
         canary.insert(
@@ -221,12 +221,12 @@ fn canary(snapshot: &Snapshot, progress: &Progress, observed: &Observed, status:
                 "canary": {
                     "weight": weight.get(),
                     "podTemplateHash": holder.as_str(),
-                    "serviceName": services.canary.unwrap_or_default(),
+                    "serviceName": names.canary.unwrap_or_default(),
                 },
                 "stable": {
-                    "weight": weight.complement(Weight::FULL.get()).get().saturating_sub(others),
+                    "weight": weight.complement(snapshot.weight_total()).get().saturating_sub(others),
                     "podTemplateHash": progress.stable.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    "serviceName": services.stable.unwrap_or_default(),
+                    "serviceName": names.stable.unwrap_or_default(),
                 },
                 "verified": matches!(observed, Observed::Weight(_)),
             }),
@@ -268,7 +268,7 @@ fn run_status(snapshot: &Snapshot, run: &RunStatus) -> Value {
 
 fn blue_green_part(snapshot: &Snapshot, progress: &Progress, status: &mut Map<String, Value>) {
     let mut part = status.get("blueGreen").and_then(Value::as_object).cloned().unwrap_or_default();
-    let preview = act::selected(snapshot.preview_service.as_deref());
+    let preview = services::selected(snapshot.preview_service.as_deref());
     put_text(&mut part, "previewSelector", preview.map(|hash| hash.to_string()));
     put_text(&mut part, "activeSelector", blue_green::active_hash(snapshot).map(|hash| hash.to_string()));
     put_flag(&mut part, "scaleUpPreviewCheckPoint", progress.check_point);

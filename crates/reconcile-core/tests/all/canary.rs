@@ -115,6 +115,20 @@ fn a_threshold_lets_a_step_go_on_with_some_of_its_pods() {
 }
 
 #[test]
+fn a_version_that_became_stable_with_some_of_its_pods_gets_the_stable_service_too() {
+    let mut play = resting(json!({"replicaProgressThreshold": {"type": "Percent", "value": 80}}));
+    play.scarce_images.insert("web:v2".to_owned(), 4);
+    update(&mut play, "web:v2");
+    go_on(&mut play);
+    go_on(&mut play);
+    let rollout = play.get(&kinds::rollout(), "web");
+    let service = play.get(&kinds::service(), "web-stable");
+    let selected = service.str_at("/spec/selector/rollouts-pod-template-hash").unwrap();
+    assert_eq!((rollout.str_at("/status/stableRS"), weight(&play)), (Some(selected), 0));
+    assert_eq!(rollout.str_at("/status/currentPodHash"), Some(selected));
+}
+
+#[test]
 fn a_rollback_in_the_window_takes_no_steps_and_one_beyond_it_does() {
     for (revisions, expected) in [(1, "Paused CanaryPauseStep step 1"), (2, "Healthy  step 4")] {
         let mut play = resting(json!({}));

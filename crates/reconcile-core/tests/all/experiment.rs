@@ -234,18 +234,6 @@ fn a_crash_between_a_write_and_the_status_makes_nothing_twice() {
 #[test]
 fn what_cannot_be_made_is_told_and_ends_it() {
     let mut play = begin(json!({}));
-    let mut other = play_set("try-a");
-    other["metadata"]["ownerReferences"] = json!([]);
-    play.put(&kinds::replica_set(), other);
-    play.settle();
-    assert_eq!(phase(&play), "Error");
-    let message = status(&play)["message"].as_str().unwrap().to_owned();
-    assert!(
-        message.starts_with("Failed to create ReplicaSet for template 'a': replicasets.apps \"try-a\" already exists"),
-        "{message}"
-    );
-
-    let mut play = begin(json!({}));
     let target = reconcile_core::ObjectRef {
         kind: kinds::replica_set(),
         namespace: Some("qa".to_owned()),
@@ -256,6 +244,30 @@ fn what_cannot_be_made_is_told_and_ends_it() {
     play.view.refusals.insert((uid, target), refusal);
     play.settle();
     assert_eq!(status(&play)["message"], "Failed to create ReplicaSet for template 'b': exceeded quota");
+}
+
+#[test]
+fn a_name_that_is_somebody_elses_is_counted_and_another_one_is_taken() {
+    for (taken, wanted) in [(vec!["try-a"], 1), (vec!["try-a", "try-a-1"], 2)] {
+        let mut play = begin(json!({"templates": [template("a", "web:v1"), template("b", "web:v2")]}));
+        for name in taken {
+            play.put(&kinds::replica_set(), play_set(name));
+        }
+        play.settle();
+        let own = format!("try-a-{wanted}");
+        assert_eq!((phase(&play).as_str(), pods(&play, "try-a"), pods(&play, &own)), ("Running", 0, 1));
+        let told = status(&play);
+        assert_eq!(told["templateStatuses"][0]["collisionCount"], wanted);
+        assert_eq!(told["templateStatuses"][1].get("collisionCount"), None);
+        let hash = |set: &str| {
+            let set = play.get(&kinds::replica_set(), set);
+            set.label("rollouts-pod-template-hash").map(str::to_owned)
+        };
+        let mut bare = begin(json!({}));
+        bare.settle();
+        let plain = bare.get(&kinds::replica_set(), "try-a").label("rollouts-pod-template-hash").map(str::to_owned);
+        assert!(hash(&own).is_some() && hash(&own) != plain, "the hash is salted with the count, as Argo's is");
+    }
 }
 
 fn play_set(name: &str) -> Value {

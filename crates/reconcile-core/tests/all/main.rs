@@ -26,5 +26,6 @@ mod rollout;
 mod sync;
 mod traffic;
 mod tries;
+mod two_pairs;
 mod validation;
 mod workload;

@@ -86,9 +86,10 @@ fn a_routed_canary_has_argos_sizes() {
         let counts = routed_counts(&RoutedState {
             replicas: number(replicas),
             weight: weight(share),
+            total: 100,
             scale: match *how {
                 "replicas" => Some(Scale::Replicas(number(scale))),
-                "percent" => Some(Scale::Percent(number(scale))),
+                "percent" => Some(Scale::Share(number(scale))),
                 _ => None,
             },
             floor: floor.parse().ok(),

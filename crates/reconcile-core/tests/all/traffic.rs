@@ -30,6 +30,61 @@ fn ingress(name: &str, backend: &str) -> (Kind, Value) {
     (kind, object)
 }
 
+#[test]
+fn a_weight_may_be_a_share_of_another_total() {
+    let route = kind("gateway.networking.k8s.io", "HTTPRoute");
+    let (ingress_kind, ingress_object) = ingress("a", "web-stable");
+    let mut play = Play::new(RolloutDomain::default(), "qa", "web");
+    for name in ["web-stable", "web-canary"] {
+        play.put(&kinds::service(), service(name));
+    }
+    play.put(&ingress_kind, ingress_object);
+    let backends = json!([{"name": "web-stable", "port": 80}, {"name": "web-canary", "port": 80, "weight": 0}]);
+    play.put(&route, object(&route, "web", json!({"rules": [{"backendRefs": backends}]})));
+    play.put(
+        &kinds::rollout(),
+        rollout(json!({
+            "canaryService": "web-canary", "stableService": "web-stable",
+            "trafficRouting": {
+                "maxTrafficWeight": 1000, "nginx": {"stableIngress": "a"},
+                "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}},
+            },
+            "steps": [{"setWeight": 5}, {"pause": {}}, {"setWeight": 900}, {"pause": {}}],
+        })),
+    );
+    play.settle();
+    let status = |play: &Play<RolloutDomain>| {
+        let rollout = play.get(&kinds::rollout(), "web");
+        let weight = |role: &str| rollout.int_at(&format!("/status/canary/weights/{role}/weight")).unwrap();
+        let canary = play.get(&ingress_kind, "web-a-canary");
+        let note = |key: &str| canary.annotation(&format!("nginx.ingress.kubernetes.io/{key}")).unwrap().to_owned();
+        let refs = play.get(&route, "web").list_at("/spec/rules")[0]["backendRefs"].clone();
+        assert_eq!((&refs[0]["weight"], &refs[1]["weight"]), (&weight("stable").into(), &weight("canary").into()));
+        let new = rollout.int_at("/status/updatedReplicas").unwrap();
+        let phase = phase(play);
+        format!(
+            "{} of {}, stable {}, {new} pods, {phase}",
+            note("canary-weight"),
+            note("canary-weight-total"),
+            weight("stable")
+        )
+    };
+    let promote = |play: &mut Play<RolloutDomain>| {
+        play.change(&kinds::rollout(), "web", |rollout| rollout.set_at(&["status", "pauseConditions"], Value::Null));
+        play.settle();
+        play.take_log()
+    };
+    assert_eq!(status(&play), "0 of 1000, stable 1000, 5 pods, Healthy  step 4");
+    set_image(&mut play, "web:v2");
+    play.settle();
+    assert_eq!(status(&play), "5 of 1000, stable 995, 1 pods, Paused CanaryPauseStep step 1");
+    promote(&mut play);
+    assert_eq!(status(&play), "900 of 1000, stable 100, 5 pods, Paused CanaryPauseStep step 3");
+    let log = promote(&mut play);
+    assert!(log.contains("Traffic weight updated to 1000"), "{log}");
+    assert_eq!(status(&play), "0 of 1000, stable 1000, 5 pods, Healthy  step 4");
+}
+
 type Provider = (&'static str, Value, Vec<(Kind, Value)>);
 
 /// A provider's section and the objects that its user wrote.

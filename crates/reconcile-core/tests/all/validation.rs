@@ -96,6 +96,8 @@ fn the_strategies() {
         (canary(json!({"dynamicStableScale": true})), "spec.strategy.dynamicStableScale: Invalid value: true: Canary dynamicStableScale can only be used with traffic routing".to_owned()),
         (routed("smi", json!({"dynamicStableScale": true, "scaleDownDelaySeconds": 3})), "spec.strategy.dynamicStableScale: Invalid value: true: Canary dynamicStableScale cannot be used with scaleDownDelaySeconds".to_owned()),
         (routed("smi", json!({"trafficRouting": {"smi": {}, "maxTrafficWeight": 1000}})), "spec.strategy.trafficRouting.maxTrafficWeight: Invalid value: 1000: Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins".to_owned()),
+        (routed("nginx", json!({"trafficRouting": {"nginx": {"stableIngress": "a"}, "maxTrafficWeight": 0}})), "spec.strategy.trafficRouting.maxTrafficWeight: Invalid value: 0: needs to be at least 1".to_owned()),
+        (routed("nginx", json!({"trafficRouting": {"nginx": {"stableIngress": "a"}, "maxTrafficWeight": 1000}, "steps": [{"setWeight": 1001}]})), "spec.strategy.steps[0].setWeight: Invalid value: 1001: SetWeight needs to be between 0 and 1000".to_owned()),
         (canary(json!({"antiAffinity": {}})), "spec.strategy.antiAffinity: Invalid value: \"antiAffinity.PreferredDuringSchedulingIgnoredDuringExecution: false antiAffinity.RequiredDuringSchedulingIgnoredDuringExecution: false\": AntiAffinity must have exactly one strategy listed".to_owned()),
         (canary(json!({"antiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 0}}})), "spec.strategy.antiAffinity.weight: Invalid value: 0: AntiAffinity weight must be between 1-100".to_owned()),
     ] {

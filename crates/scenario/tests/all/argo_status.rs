@@ -10,7 +10,7 @@ use serde_json::Value;
 use sim_cluster::{Cluster, WriteInfo};
 
 /// Stories in which a status says what it says nowhere else.
-const STORIES: [&str; 21] = [
+const STORIES: [&str; 22] = [
     "argo/alb",
     "argo/analysis-abort-and-update",
     "argo/analysis-background",
@@ -24,6 +24,7 @@ const STORIES: [&str; 21] = [
     "argo/canary-with-spec-pause",
     "argo/duration-blue-green-manual-promotion",
     "argo/experiment",
+    "argo/experiment-collision",
     "argo/experiment-dry-run",
     "argo/experiment-service-name",
     "argo/experiment-step",

@@ -141,7 +141,11 @@ pub(crate) fn nginx_weight(ingress: &Stored) -> i64 {
     let notes = ingress.at("/metadata/annotations");
     let note = |key: &str| notes.and_then(|notes| notes.get(format!("nginx.ingress.kubernetes.io/{key}"))?.as_str());
     match note("canary") {
-        Some("true") => note("canary-weight").and_then(|weight| weight.parse().ok()).unwrap_or(0),
+        Some("true") => {
+            let number = |key: &str| note(key).and_then(|weight| weight.parse::<i64>().ok());
+            let total = number("canary-weight-total").unwrap_or(100).max(1);
+            number("canary-weight").unwrap_or(0) * 100 / total
+        }
         _ => 0,
     }
 }

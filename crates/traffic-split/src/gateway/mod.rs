@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::backends::{Pair, Shape};
 use crate::change::escaped;
 use crate::section::{field, list, optional_text, text};
-use crate::target::{Live, Observed, SplitPlan, refuse_total};
+use crate::target::{Live, Observed, SplitPlan};
 use crate::{Change, Claim, Split, SplitError};
 
 /// The API group of routes.
@@ -158,9 +158,6 @@ impl GatewayTarget {
 
 /// Plans every route of one target; one that can't be planned does not hold up the others.
 pub(crate) fn plan(split: &Split, target: &GatewayTarget, live: &Live, planned: &mut SplitPlan) {
-    if refuse_total("Gateway API", split, planned) {
-        return;
-    }
     let routes = target.all(live);
     if routes.is_empty() {
         planned.errors.push(field("trafficRouting.plugins[argoproj-labs/gatewayAPI]", "selects no route"));

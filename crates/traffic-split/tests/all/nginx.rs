@@ -1,9 +1,9 @@
 //! NGINX, rule by rule.
 
 use insta::assert_snapshot;
-use object_model::{Object, OwnerReference, Uid};
+use object_model::{Object, OwnerReference, Uid, Weight};
 use serde_json::{Value, json};
-use traffic_split::{NginxTarget, Target, observe, plan};
+use traffic_split::{Live, NginxTarget, Split, Target, observe, plan};
 
 use crate::istio::{after, live, split};
 
@@ -122,6 +122,26 @@ fn the_canary_ingress_is_made_beside_the_stable_one_then_only_its_weight_changes
         Value::Array(raised.changes[0].patch.clone()),
         json!([{"op": "replace", "path": "/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight", "value": "40"}])
     );
+}
+
+#[test]
+fn a_weight_of_another_total_says_its_total_and_a_share_of_the_one_before_counts_as_what_it_is() {
+    let targets = target(json!({"stableIngress": "web"}));
+    let of = |weight: u32, total: u32| Split { weight: Weight::capped(weight, total), total, ..split(0) };
+    let before = live([ingress("web", rules())]);
+    let fine = after(&plan(&of(5, 1000), &targets, &before), &before);
+    let annotation = |objects: &Live, key: &str| {
+        let canary = objects.values().find(|object| object.name() == "web-web-canary").unwrap();
+        canary.annotation(&format!("nginx.ingress.kubernetes.io/{key}")).map(str::to_owned)
+    };
+    let told = |objects: &Live| [annotation(objects, "canary-weight"), annotation(objects, "canary-weight-total")];
+    assert_eq!(told(&fine), [Some("5".to_owned()), Some("1000".to_owned())]);
+    let seen = &observe(&of(5, 1000), &targets, &fine)[0];
+    assert_eq!((seen.canary, seen.stable), (5, 995));
+    assert_eq!(observe(&split(20), &targets, &fine)[0].canary, 1, "half a percent is not nothing");
+    let coarse = after(&plan(&split(20), &targets, &fine), &fine);
+    assert_eq!(told(&coarse), [Some("20".to_owned()), Some("100".to_owned())]);
+    assert_eq!(observe(&of(5, 1000), &targets, &coarse)[0].canary, 200);
 }
 
 #[test]
