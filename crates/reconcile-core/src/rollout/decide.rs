@@ -150,7 +150,7 @@ impl Goal {
         let rest = Self { weight: Weight::ZERO, new: all, stable: all };
         let Some(stable) = progress.stable_set(snapshot) else { return rest };
         // A stable version that gave pods away takes traffic back as its pods return, unless the others have none left.
-        let returning = replicas::least_weight(all, stable.available, snapshot.weight_total()).min(observed.highest());
+        let returning = replicas::least_weight(all, stable.usable(), snapshot.weight_total()).min(observed.highest());
         let is_empty = holder(snapshot, new).is_some_and(|set| set.available == 0);
         let keeps = dynamic.is_some() && !is_empty && !bugs::on(Bug::TrafficBackBeforePods);
         let back = if keeps { returning } else { Weight::ZERO };
@@ -207,7 +207,7 @@ impl Goal {
             weights: weights.collect(),
             current: observed.highest(),
             canary_available: new.available,
-            stable_available: stable.available,
+            stable_available: stable.usable(),
             canary_stays: canary.has_abort_delay,
             floor: canary.min_pods,
         });
@@ -370,7 +370,7 @@ fn abort_deadline(
     let is_left = progress.abort
         && snapshot.spec.is_routed()
         && stable.hash != new.hash
-        && stable.available >= snapshot.spec.replicas
+        && stable.usable() >= snapshot.spec.replicas
         && *observed == Observed::Weight(Weight::ZERO);
     if !is_left || new.desired == 0 || new.deadline.is_some() {
         return Vec::new();
@@ -463,10 +463,9 @@ fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &Re
         .filter(|set| set.hash != new.hash && stable.is_none_or(|stable| stable.hash != set.hash))
         .collect();
     let ratio = |set: &ReplicaSetView| RatioSet { spec: set.desired, available: set.available };
-    let usable = |set: &ReplicaSetView| set.available.min(set.desired);
     let older_sets = RatioSet {
         spec: older.iter().map(|set| set.desired).sum(),
-        available: older.iter().map(|set| usable(set)).sum(),
+        available: older.iter().map(|set| set.usable()).sum(),
     };
     let (surge, unavailable) = replicas::surge_and_unavailable(canary.max_surge, canary.max_unavailable, all);
     let next = replicas::ratio_next(&RatioState {
@@ -482,7 +481,7 @@ fn ratio_scaling(snapshot: &Snapshot, progress: &Progress, goal: &Goal, new: &Re
         },
         older: older_sets.spec,
     });
-    let available = snapshot.sets.iter().map(usable).sum();
+    let available = snapshot.sets.iter().map(ReplicaSetView::usable).sum();
     let mut to_older = replicas::older_next(all, unavailable, available, older_sets);
     let mut scaling = vec![Scaling { set: new.name().to_owned(), from: new.desired, to: next.canary }];
     if let Some(stable) = stable {

@@ -29,6 +29,11 @@ pub struct ReplicaSetView {
 }
 
 impl ReplicaSetView {
+    /// The available pods that stay: what is beyond the wished size is on its way out, though a status of before counts it.
+    pub(super) fn usable(&self) -> u32 {
+        self.available.min(self.desired)
+    }
+
     pub(crate) fn of(object: Arc<Object>) -> Option<Self> {
         let hash = PodHash::new(object.label(names::POD_TEMPLATE_HASH)?);
         let count = |pointer: &str| object.int_at(pointer).and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
