@@ -3,7 +3,7 @@
 use api::argo::AntiAffinity;
 use api::names;
 use diff_engine::{Claims, FieldPointer};
-use object_model::{Weight, format_time};
+use object_model::{Object, Weight, format_time};
 use serde_json::{Value, json};
 
 use super::metadata;
@@ -24,8 +24,8 @@ pub(super) struct Scaling {
     pub(super) to: u32,
 }
 
-/// Creates the ReplicaSet of the present template, at 0 pods, under its deterministic name.
-pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
+/// The ReplicaSet of the present template, at 0 pods, under its deterministic name.
+pub(super) fn new_set(snapshot: &Snapshot) -> Option<Object> {
     let hash = snapshot.hash.as_str();
     let mut template = snapshot.spec.template.clone();
     let mut selector = snapshot.spec.selector.clone();
@@ -55,11 +55,26 @@ pub(super) fn create_set(snapshot: &Snapshot, plan: &mut Plan) {
             "template": template,
         },
     });
-    let Ok(mut object) = object_model::Object::parse(object) else { return };
+    let mut object = Object::parse(object).ok()?;
     if let Some(role) = role {
         object.set_annotation(names::EPHEMERAL_METADATA, &role);
     }
-    plan.stage(vec![Act::new(Action::Create { kind: kinds::replica_set(), object: Box::new(object) })]);
+    Some(object)
+}
+
+/// The size that a plan gives a ReplicaSet.
+pub(super) fn size_of(set: &Object, plan: &Plan) -> Option<u64> {
+    plan.acts().find_map(|act| match &act.action {
+        Action::Patch { target, patch, .. } if target.id() == ObjectRef::of(&kinds::replica_set(), set).id() => {
+            patch.pointer("/spec/replicas")?.as_u64()
+        }
+        _ => None,
+    })
+}
+
+/// Tells that the present template is a new revision.
+pub(super) fn tell_of_a_new_set(snapshot: &Snapshot, plan: &mut Plan) {
+    let revision = snapshot.last_revision() + 1;
     if snapshot.status.current.is_none() && snapshot.sets.is_empty() {
         let name = format!("{}/{}", snapshot.namespace(), snapshot.rollout.name());
         let text = format!("Rollout resource added to informer: {name}");
@@ -232,7 +247,7 @@ pub(super) fn shrink(snapshot: &Snapshot, scaling: &[Scaling], plan: &mut Plan) 
 }
 
 /// Demands the version that was decided on.
-fn seen(object: &object_model::Object) -> Precondition {
+fn seen(object: &Object) -> Precondition {
     match bugs::on(Bug::TrustTheCache) {
         true => Precondition::uid(object),
         false => Precondition::exact(object),
@@ -325,12 +340,7 @@ pub(super) fn wake_for_deadlines(snapshot: &Snapshot, plan: &mut Plan) {
 }
 
 /// Points a Service at a version and publishes the claim on its selector.
-pub(super) fn switch(
-    snapshot: &Snapshot,
-    service: Option<&object_model::Object>,
-    to: &ReplicaSetView,
-    plan: &mut Plan,
-) {
+pub(super) fn switch(snapshot: &Snapshot, service: Option<&Object>, to: &ReplicaSetView, plan: &mut Plan) {
     let Some(service) = service else { return };
     let claims = claims_on(service, snapshot, &[&["spec", "selector", names::POD_TEMPLATE_HASH]]);
     let claimed = service.annotation(names::CLAIMS) == claims.as_deref();
@@ -362,13 +372,13 @@ pub(super) fn switch(
 }
 
 /// The claims annotation of an object that this Rollout drives, others' claims kept.
-pub(super) fn claims_on(object: &object_model::Object, snapshot: &Snapshot, paths: &[&[&str]]) -> Option<String> {
+pub(super) fn claims_on(object: &Object, snapshot: &Snapshot, paths: &[&[&str]]) -> Option<String> {
     let pointers = paths.iter().map(|path| FieldPointer::of_keys(path.iter().copied()));
     Claims::on(object).unwrap_or_default().with_owner(&snapshot.uid(), "Rollout", pointers).to_annotation()
 }
 
 /// The same for fields by their JSON pointers.
-pub(super) fn claims_at(object: &object_model::Object, snapshot: &Snapshot, pointers: &[String]) -> Option<String> {
+pub(super) fn claims_at(object: &Object, snapshot: &Snapshot, pointers: &[String]) -> Option<String> {
     let pointers = pointers.iter().filter_map(|pointer| FieldPointer::parse(pointer).ok());
     Claims::on(object).unwrap_or_default().with_owner(&snapshot.uid(), "Rollout", pointers).to_annotation()
 }

@@ -13,8 +13,10 @@
 //! Traffic leaves before pods do, and pods come before traffic does; each row is reached by acting, observing and
 //! deciding again.
 
+use std::sync::Arc;
+
 use api::argo::Canary;
-use object_model::Weight;
+use object_model::{Duration, Weight};
 
 use super::act::{self, Scaling};
 use super::blue_green;
@@ -35,7 +37,10 @@ use super::status;
 use super::workload;
 use crate::bugs::{self, Bug};
 use crate::time::after;
-use crate::{EventType, Plan};
+use crate::{Act, Action, EventType, Plan, kinds};
+
+/// Why a canary pauses at a step that says so.
+const PAUSE: &str = "CanaryPauseStep";
 
 /// Returns the plan that moves `snapshot` one safe step closer to its desired version.
 pub(super) fn decide(snapshot: &Snapshot) -> Plan {
@@ -72,7 +77,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
         return plan;
     }
     let Some(new) = snapshot.new_set() else {
-        act::create_set(snapshot, &mut plan);
+        begin(snapshot, &mut plan);
         return plan;
     };
     act::restamp_revision(snapshot, new, &mut plan);
@@ -103,6 +108,9 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     }
     judge_runs(snapshot, &mut progress, &mut plan);
     judge_deadline(snapshot, &mut progress, &mut plan);
+    if !observed.is_unusable() {
+        leave_pause(snapshot, &mut progress, &mut plan);
+    }
     let goal = Goal::of(snapshot, &progress, new, &observed);
     converge(snapshot, &progress, &goal, &observed, &mut plan);
     // What an abort takes away is told before the abort itself, as Argo's Events have it.
@@ -110,6 +118,9 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     if plan.acts().next().is_none() && !observed.is_unusable() {
         // Nothing is left to do for this row of the table: only now may the next row begin.
         advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
+    } else if only_takes_pods_away(snapshot, &plan) && is_at_its_end(snapshot, &progress, new) {
+        // What is left of the row is to take away pods that get no traffic: the same status may tell of the promotion.
+        finish(snapshot, &mut progress, &observed, new, &mut plan);
     }
     runs::tidy(snapshot, &mut progress, &mut plan);
     settle(snapshot, &mut progress, &mut plan);
@@ -117,6 +128,28 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     experiments::tidy_runs(snapshot, &progress, &mut plan);
     status::write(snapshot, &progress, &observed, &mut plan);
     plan
+}
+
+/// Makes the ReplicaSet of the present template, of the size that the first row asks for, and tells of the update: what is
+/// decided once it is there is decided as if it were, so that one write and one status do for what would be two of each.
+fn begin(snapshot: &Snapshot, plan: &mut Plan) {
+    let Some(mut object) = act::new_set(snapshot) else { return };
+    act::tell_of_a_new_set(snapshot, plan);
+    let mut later = snapshot.clone();
+    later.sets.extend(ReplicaSetView::of(Arc::new(object.clone())));
+    if later.new_set().is_some() {
+        let next = decide(&later);
+        if let Some(size) = act::size_of(&object, &next) {
+            object.set_at(&["spec", "replicas"], size.into());
+        }
+        let own = format!("scaled/{}/", object.name());
+        plan.notes.extend(next.notes.into_iter().filter(|note| match note.reason.0 {
+            "RolloutNotCompleted" | "RolloutResumed" => true,
+            _ => note.transition.starts_with(&own),
+        }));
+        plan.status = next.status;
+    }
+    plan.stage(vec![Act::new(Action::Create { kind: kinds::replica_set(), object: Box::new(object) })]);
 }
 
 /// What is done beside the steps: nothing of it goes before what an update needs now, but for metadata, which hinders
@@ -359,12 +392,7 @@ fn converge(snapshot: &Snapshot, progress: &Progress, goal: &Goal, observed: &Ob
 }
 
 /// Stamps when the pods of an aborted canary may go, once stable has all of its own and no traffic is left on them.
-fn abort_deadline(
-    snapshot: &Snapshot,
-    progress: &Progress,
-    observed: &Observed,
-    new: &ReplicaSetView,
-) -> Vec<crate::Act> {
+fn abort_deadline(snapshot: &Snapshot, progress: &Progress, observed: &Observed, new: &ReplicaSetView) -> Vec<Act> {
     let Some(canary) = snapshot.canary() else { return Vec::new() };
     let Some(stable) = progress.stable_set(snapshot) else { return Vec::new() };
     let is_left = progress.abort
@@ -526,6 +554,41 @@ fn advance(
         step(snapshot, progress, goal, observed, new, plan);
         return;
     }
+    finish(snapshot, progress, observed, new, plan);
+}
+
+/// Whether nothing but pods of other versions keeps an update without traffic routing from its promotion.
+fn is_at_its_end(snapshot: &Snapshot, progress: &Progress, new: &ReplicaSetView) -> bool {
+    !snapshot.spec.is_routed()
+        && is_on_its_steps(snapshot, progress)
+        && (progress.is_past_steps(snapshot) || comes_back_in_window(snapshot, progress))
+        && has_enough(snapshot, new, snapshot.spec.replicas)
+}
+
+/// Whether an update goes on by itself from step to step.
+fn is_on_its_steps(snapshot: &Snapshot, progress: &Progress) -> bool {
+    !progress.abort
+        && !progress.is_fully_promoted(snapshot)
+        && progress.stable_set(snapshot).is_some()
+        && !snapshot.spec.paused
+}
+
+/// Whether all that a plan does is to make ReplicaSets smaller.
+fn only_takes_pods_away(snapshot: &Snapshot, plan: &Plan) -> bool {
+    plan.acts().all(|act| match &act.action {
+        Action::Patch { target, patch, .. } => snapshot.sets.iter().any(|set| {
+            let to = patch.pointer("/spec/replicas").and_then(serde_json::Value::as_u64);
+            target.kind == kinds::replica_set()
+                && set.name() == target.name
+                && to.is_some_and(|to| to < set.desired.into())
+        }),
+        _ => false,
+    })
+}
+
+/// Makes the new version the stable one once it has all pods and all traffic.
+fn finish(snapshot: &Snapshot, progress: &mut Progress, observed: &Observed, new: &ReplicaSetView, plan: &mut Plan) {
+    let all = snapshot.spec.replicas;
     let traffic_is_there = !snapshot.spec.is_routed() || *observed == Observed::Weight(snapshot.all_traffic());
     if has_enough(snapshot, new, all) && traffic_is_there {
         let why = match snapshot.status.promote_full {
@@ -557,7 +620,6 @@ fn step(
     new: &ReplicaSetView,
     plan: &mut Plan,
 ) {
-    let index = progress.step_index;
     let done = match progress.step(snapshot) {
         Some(StepKind::SetWeight(_)) => weight_is_reached(snapshot, progress, goal, observed, new, plan),
         Some(StepKind::SetScale(_)) => new.available >= goal.new || has_enough(snapshot, new, goal.new),
@@ -575,21 +637,56 @@ fn step(
         }
         Some(StepKind::Promote | StepKind::Finish) | None => return,
     };
-    if done && !progress.abort && !progress.pauses.iter().any(|pause| pause.reason == INCONCLUSIVE) {
-        let words = progress.step(snapshot).map(model::step_text).unwrap_or_default();
-        let text = format!("Rollout step {}/{} completed ({words})", index + 1, snapshot.user_steps());
-        act::note(
-            snapshot,
-            plan,
-            EventType::Normal,
-            "RolloutStepCompleted",
-            &text,
-            &format!("step/{index}/{}", snapshot.version()),
-        );
-        progress.next_step();
-        if bugs::on(Bug::StepSkipped) {
-            progress.next_step();
+    if done && !progress.abort && !is_undecided(progress) {
+        complete_step(snapshot, progress, plan);
+        if let Some(StepKind::Wait(duration)) = progress.step(snapshot) {
+            // A pause needs nothing that is not there already: the same status may tell of it.
+            wait_is_over(snapshot, progress, *duration, plan);
         }
+    }
+}
+
+/// Whether a run could not say yes or no and nobody has judged it since.
+fn is_undecided(progress: &Progress) -> bool {
+    progress.pauses.iter().any(|pause| pause.reason == INCONCLUSIVE)
+}
+
+fn complete_step(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    let index = progress.step_index;
+    let words = progress.step(snapshot).map(model::step_text).unwrap_or_default();
+    let text = format!("Rollout step {}/{} completed ({words})", index + 1, snapshot.user_steps());
+    let transition = format!("step/{index}/{}", snapshot.version());
+    act::note(snapshot, plan, EventType::Normal, "RolloutStepCompleted", &text, &transition);
+    progress.next_step();
+    if bugs::on(Bug::StepSkipped) {
+        progress.next_step();
+    }
+}
+
+/// Goes on from a pause that is over, before anything is done for it: what follows is then one decision with its end.
+fn leave_pause(snapshot: &Snapshot, progress: &mut Progress, plan: &mut Plan) {
+    let goes_on = is_on_its_steps(snapshot, progress) && !comes_back_in_window(snapshot, progress);
+    if !goes_on || progress.begins_a_try() || is_undecided(progress) {
+        return;
+    }
+    let Some(StepKind::Wait(duration)) = progress.step(snapshot) else { return };
+    if pause_is_over(snapshot, progress, *duration) {
+        complete_step(snapshot, progress, plan);
+        progress.left_pause = true;
+        status::tell_of_a_resumption(snapshot, plan);
+    }
+}
+
+/// Whether the pause of the present step has begun and is over, by its time or because a person ended it.
+fn pause_is_over(snapshot: &Snapshot, progress: &Progress, duration: Option<Duration>) -> bool {
+    let Some(pause) = progress.pauses.iter().find(|pause| pause.reason == PAUSE) else {
+        return progress.controller_pause && progress.pauses.is_empty();
+    };
+    let start = pause.start_time.map(|start| begin_of(snapshot, start));
+    match duration {
+        // A pause whose begin can't be read has no end to wait for.
+        Some(duration) => start.and_then(|start| after(start, duration)).is_none_or(|end| end <= snapshot.now),
+        None => false,
     }
 }
 
@@ -636,20 +733,13 @@ fn weight_is_reached(
     there
 }
 
-fn wait_is_over(
-    snapshot: &Snapshot,
-    progress: &mut Progress,
-    duration: Option<object_model::Duration>,
-    plan: &mut Plan,
-) -> bool {
-    const REASON: &str = "CanaryPauseStep";
-    let pause = progress.pauses.iter().find(|pause| pause.reason == REASON);
+fn wait_is_over(snapshot: &Snapshot, progress: &mut Progress, duration: Option<Duration>, plan: &mut Plan) -> bool {
+    if pause_is_over(snapshot, progress, duration) {
+        return true;
+    }
+    let pause = progress.pauses.iter().find(|pause| pause.reason == PAUSE);
     let Some(pause) = pause else {
-        if progress.controller_pause && progress.pauses.is_empty() {
-            // The engine paused and somebody cleared the pause: that is how `promote` goes on.
-            return true;
-        }
-        progress.pause(REASON, snapshot.now);
+        progress.pause(PAUSE, snapshot.now);
         if let Some(end) = duration.and_then(|duration| after(snapshot.now, duration)) {
             plan.wake_at(end);
         }
@@ -660,16 +750,10 @@ fn wait_is_over(
         return false;
     };
     let start = pause.start_time.map(|start| begin_of(snapshot, start));
-    let end = start.and_then(|start| after(start, duration));
-    match end {
-        Some(end) if end > snapshot.now => {
-            plan.wait(
-                format!("Rollout {}", snapshot.rollout.name()),
-                format!("paused until {}", object_model::format_time(end)),
-            );
-            plan.wake_at(end);
-            false
-        }
-        _ => true,
+    if let Some(end) = start.and_then(|start| after(start, duration)) {
+        let until = object_model::format_time(end);
+        plan.wait(format!("Rollout {}", snapshot.rollout.name()), format!("paused until {until}"));
+        plan.wake_at(end);
     }
+    false
 }

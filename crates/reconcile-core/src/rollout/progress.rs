@@ -40,6 +40,8 @@ pub(super) struct Progress {
     pub(super) restarted: bool,
     /// Whether this decision begins another try of an update that was aborted.
     pub(super) retried: bool,
+    /// Whether this decision ended a pause and told of it.
+    pub(super) left_pause: bool,
 }
 
 impl Progress {
@@ -66,6 +68,7 @@ impl Progress {
             stable_ping_pong: status.stable_ping_pong.clone(),
             restarted: false,
             retried: false,
+            left_pause: false,
         };
         progress.forget_what_a_person_overruled();
         progress.take_wishes_in();

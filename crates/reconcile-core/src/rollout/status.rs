@@ -79,24 +79,24 @@ pub(super) fn write(snapshot: &Snapshot, progress: &Progress, observed: &Observe
 /// A pause that begins or ends by itself is told; one that a person ended is that person's doing.
 fn tell_of_pauses(snapshot: &Snapshot, progress: &Progress, plan: &mut Plan) {
     let (before, now) = (&snapshot.status.pauses, &progress.pauses);
-    let transition = |what: &str| format!("{what}/{}", snapshot.version());
-    match (before.is_empty(), now.first()) {
-        (true, Some(pause)) => {
+    match now.first() {
+        Some(pause) if before.is_empty() || progress.left_pause => {
             let text = format!("Rollout is paused ({})", pause.reason);
-            act::note(snapshot, plan, EventType::Normal, "RolloutPaused", &text, &transition("paused"));
+            let transition = format!("paused/{}", snapshot.version());
+            act::note(snapshot, plan, EventType::Normal, "RolloutPaused", &text, &transition);
         }
-        (false, None) if !progress.abort => {
-            act::note(
-                snapshot,
-                plan,
-                EventType::Normal,
-                "RolloutResumed",
-                "Rollout is resumed",
-                &transition("resumed"),
-            );
-        }
+        None if !progress.abort && !progress.left_pause => tell_of_a_resumption(snapshot, plan),
         _ => {}
     }
+}
+
+/// Tells that a pause has ended, unless a person ended it.
+pub(super) fn tell_of_a_resumption(snapshot: &Snapshot, plan: &mut Plan) {
+    if snapshot.status.pauses.is_empty() {
+        return;
+    }
+    let transition = format!("resumed/{}", snapshot.version());
+    act::note(snapshot, plan, EventType::Normal, "RolloutResumed", "Rollout is resumed", &transition);
 }
 
 fn put(snapshot: &Snapshot, status: Map<String, Value>, plan: &mut Plan) {
