@@ -12,6 +12,7 @@ mod ground;
 mod main_path;
 mod operator;
 mod requests;
+mod rollouts;
 mod visible;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ enum Subject {
     Main,
     /// Many configs of ConfigMaps only, beside a bare client.
     Gitops,
+    /// Many Rollouts that people made themselves.
+    Rollouts,
 }
 
 /// Measures the operator: from a signed webhook to the applied object, with many configs.
@@ -50,13 +53,13 @@ struct Flags {
     /// How many GitOpsConfigs; each applies four objects.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     configs: u32,
-    /// How many Rollouts: one is among the objects of each of the first configs.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    /// How many Rollouts: one is among the objects of each of the first configs, where not only they are measured.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=20_000))]
     rollouts: u32,
     /// How many files beside the manifests each path of the repository has, where only configs are measured.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     other_files: u32,
-    /// How many commits are timed.
+    /// How many commits are timed, or changes of single Rollouts.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     commits: u32,
     /// How long the settled operator is watched.
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         match flags.subject {
             Subject::Main => main_path::measure(&flags).await,
             Subject::Gitops => gitops::measure(&flags).await,
+            Subject::Rollouts => rollouts::measure(&flags).await,
         }
     });
     match measured {

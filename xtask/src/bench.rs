@@ -1,6 +1,8 @@
 //! `cargo xtask bench [main] [--cluster embedded|real] [--configs N] [--rollouts N] [--commits N] [--idle-seconds N]
 //! [--tools D]`: figures of the operator, each with its aim beside it. `cargo xtask bench render [--helm PATH]
 //! [--rounds N] [CHART...]`: rendering of charts beside Helm, program against program and engine against engine.
+//! `cargo xtask bench rollouts --cluster embedded [--rollouts N] [--commits N] [--idle-seconds N]`: many Rollouts of ours
+//! alone; without `--cluster embedded` beside Argo's controller on a real control plane.
 //!
 //! The operator is built as it is released and runs as a process of its own. The real cluster is one that is started for
 //! the measurement in a folder of its own and ended after it, so nothing else asks it for anything.
@@ -25,7 +27,13 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         return crate::bench_gitops::command(&folder, rest);
     }
     if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "rollouts") {
-        return crate::bench_rollouts::command(rest);
+        return match rest.iter().position(|word| word == "--cluster") {
+            Some(at) if rest.get(at + 1).is_some_and(|value| value == "embedded") => {
+                let passed_on = rest.iter().take(at).chain(rest.iter().skip(at + 2));
+                on_embedded_cluster(&folder, "rollouts", passed_on)
+            }
+            _ => crate::bench_rollouts::command(rest),
+        };
     }
     let mut folders = Folders { state: folder.join("control-plane"), ..Folders::default() };
     let mut cluster = None;
@@ -94,6 +102,15 @@ fn render(folder: &Path, arguments: &[String]) -> Result<()> {
         println!("Helm's engine as a library: skipped, there is no Go toolchain to build it");
     }
     run::run(command.args(passed_on))
+}
+
+/// Measures one subject beside an embedded cluster.
+fn on_embedded_cluster<'a>(folder: &Path, subject: &str, arguments: impl Iterator<Item = &'a String>) -> Result<()> {
+    for package in ["operator", "benches"] {
+        run::run(&mut run::cargo(&["build", "--quiet", "--locked", "--release", "-p", package]))?;
+    }
+    let arguments: Vec<String> = std::iter::once(subject.to_owned()).chain(arguments.cloned()).collect();
+    measure(folder, &arguments, &[])
 }
 
 fn on_real_cluster(folder: &Path, folders: &Folders, arguments: &[String], is_asked_for: bool) -> Result<()> {

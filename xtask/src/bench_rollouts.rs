@@ -20,7 +20,8 @@ use crate::controllers::{self, ARGO, Account, OPERATOR, Place};
 use crate::run;
 
 const USAGE: &str = "usage: cargo xtask bench rollouts [--rollouts N] [--idle-seconds N] [--checkout D] [--peer PATH] \
-                     [--operator PATH] [--dir D] [--tools D]";
+                     [--operator PATH] [--dir D] [--tools D] | --cluster embedded [--rollouts N] [--commits N] \
+                     [--idle-seconds N]";
 const NAMESPACE: &str = "many";
 /// For metrics and health of either controller.
 const PORTS: (&str, &str) = ("18090", "18080");

@@ -42,6 +42,11 @@ pub trait View {
     fn list(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>>;
     /// All objects of a kind whose controller has this uid, ordered by name.
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>>;
+    /// Like [`View::owned`] of objects that all carry these labels, a selector as the API server reads it: before a
+    /// destructive act no others are read again but those that are known.
+    fn owned_with(&self, kind: &Kind, owner: &Uid, _labels: &str) -> Vec<Arc<Object>> {
+        self.owned(kind, owner)
+    }
     /// Says that objects of a kind are read whatever their labels: a watch that shows only some of them is widened.
     fn needs_all(&self, _kind: &Kind) {}
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use object_model::Uid;
 use reconcile_core::bugs::{self, Bug};
 use reconcile_core::{
     Act, ActError, Action, Kind, Note, ObjectRef, Plan, Read, StatusPatch, Stored, Wake, World, notification,
@@ -43,8 +44,11 @@ enum Observed {
     /// The domain panicked.
     Panicked,
     /// A plan, and what it was made from.
-    Decided(Box<Decision>, BTreeSet<Read>),
+    Decided(Box<Decision>, Reads),
 }
+
+/// What a decision was made from, with the labels by which the server finds what somebody owns.
+type Reads = BTreeSet<(Read, Option<String>)>;
 
 /// How a run ended.
 enum Outcome {
@@ -159,7 +163,7 @@ fn observe(shared: &Shared, task: &TaskKey) -> Observed {
             }
         }
     };
-    lock(&shared.readers).note(task, noted.reads.clone(), noted.slots);
+    lock(&shared.readers).note(task, noted.reads.clone(), std::mem::take(&mut noted.slots));
     match decided {
         None => {
             tracing::error!(domain = domain.name(), key = %task.key, "a decision panicked, the key is set aside");
@@ -172,8 +176,20 @@ fn observe(shared: &Shared, task: &TaskKey) -> Observed {
             Observed::NotYet
         }
         Some(Err(other)) => other,
-        Some(Ok(decision)) => Observed::Decided(Box::new(decision), noted.reads),
+        Some(Ok(decision)) => Observed::Decided(Box::new(decision), reads_of(noted)),
     }
+}
+
+fn reads_of(noted: Noted) -> Reads {
+    let Noted { reads, mut labels, .. } = noted;
+    let with_labels = |read: Read| {
+        let found = match &read {
+            Read::Owned(kind, owner) => labels.remove(&(kind.clone(), owner.clone())),
+            Read::Get(..) | Read::List(..) => None,
+        };
+        (read, found)
+    };
+    reads.into_iter().map(with_labels).collect()
 }
 
 /// Drops what the second opinion refuses.
@@ -197,9 +213,9 @@ fn checked(shared: &Shared, task: &TaskKey, decision: Decision) -> Plan {
 async fn decide_on_fresh_reads(
     shared: &Arc<Shared>,
     task: &TaskKey,
-    mut reads: BTreeSet<Read>,
+    mut reads: Reads,
 ) -> Result<Option<Plan>, Outcome> {
-    let mut fresh: BTreeSet<Read> = BTreeSet::new();
+    let mut fresh = Reads::new();
     for _ in 0..FRESH_ROUNDS_MAX {
         if let Err(error) = read_again(shared, task, &reads).await {
             tracing::warn!(key = %task.key, %error, "the read before a destructive act failed");
@@ -230,10 +246,12 @@ async fn decide_on_fresh_reads(
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Fresh {
     One(ObjectRef),
+    /// What has these labels in a namespace, and what else is known to have this owner.
+    Owned(Kind, String, Uid, String),
     All(Kind, String),
 }
 
-async fn read_again(shared: &Arc<Shared>, task: &TaskKey, reads: &BTreeSet<Read>) -> Result<(), ApiError> {
+async fn read_again(shared: &Arc<Shared>, task: &TaskKey, reads: &Reads) -> Result<(), ApiError> {
     let requests = requests_for(reads, &task.key.namespace);
     let sent: Vec<BoxFuture<'_, Result<(), ApiError>>> =
         requests.into_iter().map(|request| -> BoxFuture<'_, _> { Box::pin(read_one(shared, request)) }).collect();
@@ -244,37 +262,87 @@ async fn read_again(shared: &Arc<Shared>, task: &TaskKey, reads: &BTreeSet<Read>
 async fn read_one(shared: &Arc<Shared>, request: Fresh) -> Result<(), ApiError> {
     match request {
         Fresh::One(target) => shared.refresh_object(&target).await,
-        Fresh::All(kind, namespace) => {
-            let namespace = shared.options.scope(&kind, namespace);
-            let sequence = lock(&shared.store).list_begins();
-            let selector = lock(&shared.store).selector(&kind).and_then(|selector| selector.text());
-            let detail = Detail::of(&kind, selector.as_deref());
-            let list = shared.api.list(&kind, &namespace, selector.as_deref(), detail).await;
-            let list = match list {
-                // A kind that isn't served has no objects, as the store says already.
-                Err(ApiError::NotFound { .. }) => return Ok(()),
-                other => other?,
-            };
-            let version = list.resource_version.parse().unwrap_or(0);
-            let changes = lock(&shared.store).replace(&kind, &namespace, list.items, version, sequence);
-            shared.changed(changes);
-            Ok(())
-        }
+        Fresh::Owned(kind, namespace, owner, labels) => read_owned(shared, kind, namespace, &owner, &labels).await,
+        Fresh::All(kind, namespace) => read_all(shared, &kind, namespace).await,
     }
 }
 
+async fn read_all(shared: &Arc<Shared>, kind: &Kind, namespace: String) -> Result<(), ApiError> {
+    let namespace = shared.options.scope(kind, namespace);
+    let sequence = lock(&shared.store).list_begins();
+    let selector = lock(&shared.store).selector(kind).and_then(|selector| selector.text());
+    let detail = Detail::of(kind, selector.as_deref());
+    let list = match shared.api.list(kind, &namespace, selector.as_deref(), detail).await {
+        // A kind that isn't served has no objects, as the store says already.
+        Err(ApiError::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
+    let version = list.resource_version.parse().unwrap_or(0);
+    let changes = lock(&shared.store).replace(kind, &namespace, list.items, version, sequence);
+    shared.changed(changes);
+    Ok(())
+}
+
+/// Reads what has the labels; what is known to be owned but was not among that is asked for by name: it may be gone, or
+/// somebody else made it without the labels.
+async fn read_owned(
+    shared: &Arc<Shared>,
+    kind: Kind,
+    namespace: String,
+    owner: &Uid,
+    labels: &str,
+) -> Result<(), ApiError> {
+    let sequence = lock(&shared.store).list_begins();
+    let selector = lock(&shared.store).selector(&kind).and_then(|selector| selector.text());
+    let detail = Detail::of(&kind, selector.as_deref());
+    let selector = selector.into_iter().chain([labels.to_owned()]).collect::<Vec<_>>().join(",");
+    let list = match shared.api.list(&kind, &namespace, Some(&selector), detail).await {
+        Err(ApiError::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
+    let names: BTreeSet<String> = list.items.iter().map(|object| object.name().to_owned()).collect();
+    let mut changes = Vec::new();
+    {
+        let mut store = lock(&shared.store);
+        for object in list.items {
+            let place = (namespace.clone(), object.name().to_owned());
+            changes.extend(store.confirm(&kind, &place, Some(object), sequence));
+        }
+    }
+    shared.changed(changes);
+    let known = lock(&shared.store).owned(&kind, owner);
+    let others: Vec<ObjectRef> = known
+        .iter()
+        .filter(|object| object.namespace() == Some(namespace.as_str()) && !names.contains(object.name()))
+        .map(|object| ObjectRef::of(&kind, object))
+        .collect();
+    if others.len() > GETS_BEFORE_LIST {
+        return read_all(shared, &kind, namespace).await;
+    }
+    for other in others {
+        shared.refresh_object(&other).await?;
+    }
+    Ok(())
+}
+
 /// The fewest requests that repeat all reads. What an owner owns is in its namespace.
-fn requests_for(reads: &BTreeSet<Read>, key_namespace: &str) -> BTreeSet<Fresh> {
+fn requests_for(reads: &Reads, key_namespace: &str) -> BTreeSet<Fresh> {
     let mut lists: BTreeSet<(Kind, String)> = BTreeSet::new();
     let mut gets: std::collections::BTreeMap<(Kind, String), BTreeSet<String>> = std::collections::BTreeMap::new();
-    for read in reads {
+    let mut owned: BTreeSet<(Kind, Uid, String)> = BTreeSet::new();
+    for (read, labels) in reads {
         match read {
             Read::List(kind, namespace) => {
                 lists.insert((kind.clone(), namespace.clone()));
             }
-            Read::Owned(kind, _) => {
-                lists.insert((kind.clone(), key_namespace.to_owned()));
-            }
+            Read::Owned(kind, owner) => match labels {
+                Some(labels) => {
+                    owned.insert((kind.clone(), owner.clone(), labels.clone()));
+                }
+                None => {
+                    lists.insert((kind.clone(), key_namespace.to_owned()));
+                }
+            },
             Read::Get(kind, namespace, name) => {
                 gets.entry((kind.clone(), namespace.clone())).or_default().insert(name.clone());
             }
@@ -288,9 +356,17 @@ fn requests_for(reads: &BTreeSet<Read>, key_namespace: &str) -> BTreeSet<Fresh> 
     let everywhere: BTreeSet<Kind> =
         lists.iter().filter(|(_, namespace)| namespace.is_empty()).map(|(kind, _)| kind.clone()).collect();
     lists.retain(|(kind, namespace)| namespace.is_empty() || !everywhere.contains(kind));
+    let is_listed = |kind: &Kind, namespace: &str| {
+        everywhere.contains(kind) || lists.contains(&(kind.clone(), namespace.to_owned()))
+    };
     let mut requests = BTreeSet::new();
+    for (kind, owner, labels) in owned {
+        if !is_listed(&kind, key_namespace) {
+            requests.insert(Fresh::Owned(kind, key_namespace.to_owned(), owner, labels));
+        }
+    }
     for ((kind, namespace), names) in gets {
-        if everywhere.contains(&kind) || lists.contains(&(kind.clone(), namespace.clone())) {
+        if is_listed(&kind, &namespace) {
             continue;
         }
         let within = (!namespace.is_empty()).then(|| namespace.clone());
@@ -437,13 +513,7 @@ impl Words {
     }
 }
 
-fn remember(
-    shared: &Shared,
-    task: &TaskKey,
-    target: &ObjectRef,
-    words: Words,
-    owner: Option<object_model::Uid>,
-) -> News {
+fn remember(shared: &Shared, task: &TaskKey, target: &ObjectRef, words: Words, owner: Option<Uid>) -> News {
     let (namespace, name) = place_of(target);
     let seen = lock(&shared.store).get(&target.kind, &namespace, &name);
     let target_seen = seen.map(|object| fingerprint(&object));
@@ -514,11 +584,13 @@ mod tests {
     fn reads_are_repeated_with_the_fewest_requests() {
         let service = Kind::namespaced("", "v1", "Service", "services");
         let set = Kind::namespaced("apps", "v1", "ReplicaSet", "replicasets");
-        let get = |kind: &Kind, name: &str| Read::Get(kind.clone(), "qa".to_owned(), name.to_owned());
-        let mut reads =
-            BTreeSet::from([get(&service, "a"), get(&set, "b"), Read::Owned(set.clone(), object_model::Uid::new("u"))]);
+        let get = |kind: &Kind, name: &str| (Read::Get(kind.clone(), "qa".to_owned(), name.to_owned()), None);
+        let owned = Read::Owned(set.clone(), Uid::new("u"));
+        let mut reads = Reads::from([get(&service, "a"), get(&set, "b"), (owned.clone(), None)]);
         let requests = requests_for(&reads, "qa");
         assert_eq!(requests.len(), 2, "the owned list covers the single read: {requests:?}");
+        let narrow = requests_for(&Reads::from([get(&set, "b"), (owned, Some("app=web".to_owned()))]), "qa");
+        assert_eq!(narrow.len(), 2, "what has the labels is no list of all: {narrow:?}");
         reads.extend((0..20).map(|n| get(&service, &format!("s{n}"))));
         let requests = requests_for(&reads, "qa");
         assert!(requests.contains(&Fresh::All(service.clone(), "qa".to_owned())));

@@ -1,7 +1,7 @@
 //! What an observation sees: the store, the answers and the record at one moment, with every read noted.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) const REFUSAL_TTL: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
     pub(crate) reads: BTreeSet<Read>,
+    /// Labels that all of those carry which somebody owns, where they are known.
+    pub(crate) labels: BTreeMap<(Kind, Uid), String>,
     pub(crate) slots: BTreeSet<Slot>,
     /// Kinds that are not listed yet: what was read of them means nothing.
     pub(crate) unready: BTreeSet<Kind>,
@@ -86,6 +88,13 @@ impl View for StoreView<'_> {
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>> {
         self.note(kind, Read::Owned(kind.clone(), owner.clone()));
         self.store.owned(kind, owner)
+    }
+
+    fn owned_with(&self, kind: &Kind, owner: &Uid, labels: &str) -> Vec<Arc<Object>> {
+        if !labels.is_empty() {
+            self.noted.borrow_mut().labels.insert((kind.clone(), owner.clone()), labels.to_owned());
+        }
+        self.owned(kind, owner)
     }
 
     fn needs_all(&self, kind: &Kind) {

@@ -115,7 +115,9 @@ pub(super) fn decide(snapshot: &Snapshot) -> Plan {
     converge(snapshot, &progress, &goal, &observed, &mut plan);
     // What an abort takes away is told before the abort itself, as Argo's Events have it.
     tell_of_an_abort_by_hand(snapshot, &progress, &mut plan);
-    if plan.acts().next().is_none() && !observed.is_unusable() {
+    // People see each step: after a pause that ended here the next one begins with the next decision.
+    let is_in_time = !progress.left_pause || progress.is_past_steps(snapshot);
+    if plan.acts().next().is_none() && !observed.is_unusable() && is_in_time {
         // Nothing is left to do for this row of the table: only now may the next row begin.
         advance(snapshot, &mut progress, &goal, &observed, new, &mut plan);
     } else if only_takes_pods_away(snapshot, &plan) && is_at_its_end(snapshot, &progress, new) {

@@ -1,11 +1,12 @@
 //! What a rollout decision reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Problem;
 use api::argo::{AnalysisRef, BlueGreen, Canary, Rollout, RolloutStatus, Strategy};
-use object_model::{Duration, Object, PodHash, Timestamp, Uid, Weight};
+use api::names;
+use object_model::{Duration, LabelSelector, Object, PodHash, Timestamp, Uid, Weight};
 
 use super::experiments::{self, ExperimentView};
 use super::model::{self, Step, StepKind};
@@ -106,7 +107,7 @@ impl Snapshot {
         let workload = workload::resolve(view, key, &mut spec, &mut problems);
         let unreadable = unreadable::relieve(&mut spec.template);
         let status = RolloutStatus::parse(&rollout);
-        let sets = replica_sets(view, &uid);
+        let sets = replica_sets(view, &uid, &spec);
         let (hash, set_name) = match own_set(&spec, &status, &sets) {
             Some(set) => (set.hash.clone(), set.name().to_owned()),
             None => {
@@ -122,8 +123,9 @@ impl Snapshot {
         let service = |name: Option<&String>| view.get(&kinds::service(), &key.namespace, name?);
         let active_service = service(blue_green.map(|strategy| &strategy.active_service));
         let preview_service = service(blue_green.and_then(|strategy| strategy.preview_service.as_ref()));
-        let runs = view.owned(&kinds::analysis_run(), &uid).into_iter().map(RunView::of);
-        let experiments = view.owned(&kinds::experiment(), &uid).into_iter().map(ExperimentView::of);
+        let labels = of_versions(&sets, &hash);
+        let runs = view.owned_with(&kinds::analysis_run(), &uid, &labels).into_iter().map(RunView::of);
+        let experiments = view.owned_with(&kinds::experiment(), &uid, &labels).into_iter().map(ExperimentView::of);
         let steps = model::lower_argo(&spec);
         problems.extend(references::services(view, key, &spec));
         problems.extend(references::templates(view, key, &spec.strategy));
@@ -231,8 +233,16 @@ impl Snapshot {
     }
 }
 
-fn replica_sets(view: &dyn View, uid: &Uid) -> Vec<ReplicaSetView> {
-    let owned = view.owned(&kinds::replica_set(), uid).into_iter().filter(|set| !set.is_deleting());
+/// The labels of what belongs to a version: each analysis and experiment carries the hash of its own.
+fn of_versions(sets: &[ReplicaSetView], present: &PodHash) -> String {
+    let hashes: BTreeSet<&str> = sets.iter().map(|set| &set.hash).chain([present]).map(PodHash::as_str).collect();
+    format!("{} in ({})", names::POD_TEMPLATE_HASH, Vec::from_iter(hashes).join(","))
+}
+
+fn replica_sets(view: &dyn View, uid: &Uid, spec: &Rollout) -> Vec<ReplicaSetView> {
+    // What a ReplicaSet makes has to match the selector of the Rollout, and it carries the labels of its template.
+    let labels = LabelSelector::parse(&spec.selector).map(|selector| selector.to_string()).unwrap_or_default();
+    let owned = view.owned_with(&kinds::replica_set(), uid, &labels).into_iter().filter(|set| !set.is_deleting());
     let mut sets: Vec<_> = owned.filter_map(ReplicaSetView::of).collect();
     sets.sort_by(|a, b| a.revision.cmp(&b.revision).then_with(|| a.name().cmp(b.name())));
     sets

@@ -78,9 +78,12 @@ fn promoted(ground: &Ground<'_>, before: &Stored, after: &Stored) {
     if flag(before, "/status/promoteFull") || flag(after, "/status/promoteFull") || !comes_first(ground, hash) {
         return;
     }
-    let count = i64::try_from(items(after, "/spec/strategy/canary/steps").len()).unwrap_or(0);
+    let all = items(after, "/spec/strategy/canary/steps");
+    let count = i64::try_from(all.len()).unwrap_or(0);
     let at = int(before, "/status/currentStepIndex");
-    if at < count {
+    // The end of a pause needs nothing: one status may tell of it and of the promotion. How long it lasted is I6's.
+    let ends_its_pause = at + 1 == count && all.last().is_some_and(|step| step.get("pause").is_some());
+    if at < count && !ends_its_pause {
         ground.broke("I7", format!("version {hash} of Rollout {name} is stable at step {at} of {count}"));
     }
     let steps = items(after, "/spec/strategy/canary/steps").iter();
