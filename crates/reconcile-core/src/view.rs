@@ -55,6 +55,12 @@ pub trait View {
     fn glance(&self, kind: &Kind, namespace: &str) -> Vec<Arc<Object>> {
         self.list(kind, namespace)
     }
+    /// Those of a [`View::glance`] that the engine marked for a Rollout of this name, found without looking at all of them.
+    fn glance_marked(&self, kind: &Kind, namespace: &str, rollout: &str) -> Vec<Arc<Object>> {
+        let mut marked = self.glance(kind, namespace);
+        marked.retain(|object| object.annotation(api::names::MANAGED_BY_ROLLOUTS) == Some(rollout));
+        marked
+    }
     /// The answer in a slot, when it has come.
     fn answer(&self, slot: &Slot) -> Option<Arc<Answer>>;
     /// Whether the question of a slot is on its way.

@@ -54,6 +54,8 @@ struct KindStore {
     selector: WatchSelector,
     objects: BTreeMap<Place, Arc<Object>>,
     by_controller: BTreeMap<Uid, BTreeSet<Place>>,
+    /// What the rollout engine marked: namespace and name of the Rollout to the names of the objects.
+    by_mark: BTreeMap<Place, BTreeSet<String>>,
     pending: BTreeMap<Place, Pending>,
     /// How far the watch has come.
     watched: u64,
@@ -136,6 +138,13 @@ impl Store {
         let Some(store) = self.kinds.get(kind) else { return Vec::new() };
         let places = store.by_controller.get(owner).into_iter().flatten();
         places.filter_map(|place| store.objects.get(place).cloned()).collect()
+    }
+
+    /// The objects of a namespace that the rollout engine marked for a Rollout of this name, in order.
+    pub fn marked(&self, kind: &Kind, namespace: &str, rollout: &str) -> Vec<Arc<Object>> {
+        let Some(store) = self.kinds.get(kind) else { return Vec::new() };
+        let names = store.by_mark.get(&(namespace.to_owned(), rollout.to_owned())).into_iter().flatten();
+        names.filter_map(|name| store.objects.get(&(namespace.to_owned(), name.clone())).cloned()).collect()
     }
 
     /// Counts objects by kind, for metrics.
@@ -341,6 +350,9 @@ impl KindStore {
         if let Some(old) = &old {
             self.unindex(&place, old);
         }
+        if let Some(mark) = mark_of(&place, &object) {
+            self.by_mark.entry(mark).or_default().insert(place.1.clone());
+        }
         if let Some(owner) = object.controller() {
             self.by_controller.entry(owner.uid).or_default().insert(place);
         }
@@ -367,6 +379,14 @@ impl KindStore {
     }
 
     fn unindex(&mut self, place: &Place, object: &Object) {
+        if let Some(mark) = mark_of(place, object)
+            && let Some(names) = self.by_mark.get_mut(&mark)
+        {
+            names.remove(&place.1);
+            if names.is_empty() {
+                self.by_mark.remove(&mark);
+            }
+        }
         let Some(owner) = object.controller() else { return };
         if let Some(places) = self.by_controller.get_mut(&owner.uid) {
             places.remove(place);
@@ -375,6 +395,11 @@ impl KindStore {
             }
         }
     }
+}
+
+/// Namespace and name of the Rollout that an object is marked for.
+fn mark_of(place: &Place, object: &Object) -> Option<Place> {
+    Some((place.0.clone(), object.annotation(api::names::MANAGED_BY_ROLLOUTS)?.to_owned()))
 }
 
 /// Drops what no decision reads: of objects that sync does not apply the field ownership and the contents of Secrets.
@@ -555,5 +580,17 @@ mod tests {
         assert_eq!(store.owned(&kind(), &Uid::new("u")).len(), 1);
         store.apply(&kind(), object("b", "v", 9));
         assert!(store.owned(&kind(), &Uid::new("u")).is_empty());
+    }
+
+    #[test]
+    fn objects_are_found_by_the_rollout_that_they_are_marked_for_as_long_as_they_are() {
+        let mut marked = object("b", "v", 6);
+        marked.set_annotation(api::names::MANAGED_BY_ROLLOUTS, "web");
+        let mut store = synced(vec![object("a", "u", 5), marked.clone()], 6);
+        let namespace = marked.namespace().unwrap_or_default().to_owned();
+        assert_eq!(store.marked(&kind(), &namespace, "web").len(), 1);
+        assert!(store.marked(&kind(), "elsewhere", "web").is_empty());
+        store.apply(&kind(), object("b", "v", 9));
+        assert!(store.marked(&kind(), &namespace, "web").is_empty());
     }
 }

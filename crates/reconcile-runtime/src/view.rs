@@ -85,6 +85,10 @@ impl View for StoreView<'_> {
         self.store.list(kind, namespace)
     }
 
+    fn glance_marked(&self, kind: &Kind, namespace: &str, rollout: &str) -> Vec<Arc<Object>> {
+        self.store.marked(kind, namespace, rollout)
+    }
+
     fn owned(&self, kind: &Kind, owner: &Uid) -> Vec<Arc<Object>> {
         self.note(kind, Read::Owned(kind.clone(), owner.clone()));
         self.store.owned(kind, owner)

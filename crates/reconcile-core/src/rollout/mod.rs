@@ -106,8 +106,9 @@ impl Domain for RolloutDomain {
                 let owner = object.controller().filter(|owner| owner.kind == "Rollout");
                 owner.map(|owner| Key::new(object.namespace().unwrap_or_default(), &owner.name)).into_iter().collect()
             }
-            _ => view
-                .list(&kinds::rollout(), "")
+            kind => view
+                // A Service serves the Rollouts of its namespace, a traffic object may be elsewhere.
+                .list(&kinds::rollout(), object.namespace().filter(|_| kind == "Service").unwrap_or_default())
                 .iter()
                 .filter(|rollout| names(rollout, object) || routing::concerns(rollout, object))
                 .map(|rollout| Key::of(rollout))

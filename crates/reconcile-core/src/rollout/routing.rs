@@ -67,7 +67,7 @@ impl Routing {
         let namespace = rollout.namespace().unwrap_or_default();
         let rules = kinds::traffic().into_iter().filter(|kind| kind.kind == "DestinationRule");
         // Marked objects wake their Rollout by themselves (see `concerns`); nobody else's should.
-        let all = rules.chain([kinds::service()]).flat_map(|kind| view.glance(&kind, namespace));
+        let all = rules.chain([kinds::service()]).flat_map(|kind| view.glance_marked(&kind, namespace, rollout.name()));
         let is_named = |object: &Object| match object.kind() {
             "Service" => named.iter().flatten().any(|name| *name == object.name()),
             _ => self.targets.iter().any(|target| target.objects(&self.live).contains(&object.id())),

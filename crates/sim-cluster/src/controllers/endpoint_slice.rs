@@ -86,10 +86,19 @@ pub(super) fn service_selector(service: &Value) -> Option<LabelSelector> {
 
 /// The Services that a changed pod concerns: whose selector takes it now or took it before.
 pub(super) fn services_of(cluster: &Cluster, change: &Change, keys: &mut BTreeSet<Key>) {
+    let states = [&change.before, &change.after].into_iter().flatten();
+    let states: Vec<_> = states.map(|pod| labels(pod.json())).collect();
     for service in cluster.list("services", Some(&change.namespace)) {
-        let Some(selector) = service_selector(service.json()) else { continue };
-        let mut states = [&change.before, &change.after].into_iter().flatten();
-        if states.any(|pod| selector.matches(&labels(pod.json()))) {
+        // Every pod looks at every Service: nothing is made for those that do not take it.
+        let spec = service.json().get("spec");
+        let Some(selector) = spec.and_then(|spec| spec.get("selector")?.as_object()) else { continue };
+        let takes = |pod: &BTreeMap<&str, &str>| {
+            let holds = |(key, value): (&String, &Value)| {
+                value.as_str().is_none_or(|value| pod.get(key.as_str()).is_some_and(|own| *own == value))
+            };
+            selector.iter().all(holds)
+        };
+        if states.iter().any(takes) && service_selector(service.json()).is_some() {
             keys.insert(Key::new("services", &change.namespace, service.name()));
         }
     }
